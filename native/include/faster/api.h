@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * api.h: everything that can be asked of the core
+ *
+ * Conventions
+ *   Results are statuses of status.h; out-parameters are written only where the text
+ *   says so.  Sizes are bytes.  A store is used through sessions; a session is used by
+ *   one thread at a time, which the core checks (FASTER_E_BUSY).
+ *
+ *   Single operations never wait.  They may return FASTER_RETRY; the caller then calls
+ *   faster_session_wait() (in Python: with the GIL released) and calls again.  Functions
+ *   whose comment says "Blocks: yes" retry by themselves and must not be called by a
+ *   thread that others may be waiting for.
+ *
+ *   Every operation may also return FASTER_E_CLOSED, FASTER_E_FORKED and FASTER_E_BUSY.
+ *   A failed operation has changed nothing and taken no serial number.
+ */
+#ifndef FASTER_API_H
+#define FASTER_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "faster/status.h"
+
+/* Number of this interface; a change of meaning or order raises it. */
+enum { FASTER_ABI = 1 };
+
+enum faster_layout {
+    FASTER_FIXED = 1, /* key_size and value_size hold for every record */
+    FASTER_VARLEN = 2 /* both vary; lengths are in the record */
+};
+
+enum faster_hash { FASTER_HASH_XXH3 = 1, FASTER_HASH_XXH64 = 2 };
+
+/* What a value is, for the merges that compute with it. */
+enum faster_type {
+    FASTER_TYPE_OPAQUE = 0, /* bytes with no arithmetic */
+    FASTER_TYPE_TEXT = 1,   /* varlen bytes or UTF-8: append applies */
+    FASTER_TYPE_I8 = 2,
+    FASTER_TYPE_I16 = 3,
+    FASTER_TYPE_I32 = 4,
+    FASTER_TYPE_I64 = 5,
+    FASTER_TYPE_U8 = 6,
+    FASTER_TYPE_U16 = 7,
+    FASTER_TYPE_U32 = 8,
+    FASTER_TYPE_U64 = 9,
+    FASTER_TYPE_F32 = 10,
+    FASTER_TYPE_F64 = 11
+};
+
+enum faster_merge_kind {
+    FASTER_MERGE_ADD = 1,           /* old + input; integers refuse to overflow */
+    FASTER_MERGE_MIN = 2,           /* the smaller of the two */
+    FASTER_MERGE_MAX = 3,           /* the larger of the two */
+    FASTER_MERGE_BIT_OR = 4,        /* integers only */
+    FASTER_MERGE_BIT_AND = 5,       /* integers only */
+    FASTER_MERGE_APPEND = 6,        /* old then input; varlen text only */
+    FASTER_MERGE_SET_IF_ABSENT = 7, /* the old value stays if there is one */
+    FASTER_MERGE_PUT_NEWEST = 8,    /* the one with the larger leading u64 timestamp */
+    FASTER_MERGE_NATIVE = 9         /* machine code of the caller's */
+};
+
+/*
+ * A merge as machine code.  `value` is a private copy of `value_size` bytes (-1: the key
+ * is absent) with room for `capacity` bytes, `input` the operation's argument.  It leaves
+ * the new value in `value` and returns its size; a size above `capacity` asks to be
+ * called again with at least that room and the old value restored; a negative size
+ * refuses (FASTER_E_MERGE).  It may run several times for one operation, under a
+ * record's lock: it must be short, pure, and must not call back.
+ */
+typedef int64_t (*faster_merge_fn)(uint8_t *value, int64_t value_size,
+                                   int64_t capacity, const uint8_t *input,
+                                   int64_t input_size);
+
+struct faster_merge {
+    uint32_t kind; /* enum faster_merge_kind */
+    uint32_t reserved;
+    faster_merge_fn native; /* for FASTER_MERGE_NATIVE, else NULL */
+};
+
+struct faster_kv_config {
+    uint32_t size;       /* sizeof(struct faster_kv_config) when the caller was built */
+    uint32_t layout;     /* enum faster_layout */
+    uint32_t hash;       /* enum faster_hash */
+    uint32_t value_type; /* enum faster_type */
+    uint32_t key_size;   /* fixed layout: 1 ... 65535; varlen: 0 */
+    uint32_t value_size; /* fixed layout: 0 ... what a page holds; varlen: 0 */
+    uint64_t page_size;  /* power of two, 4 KiB ... 1 GiB; 0 means 4 MiB */
+    uint64_t memory;     /* budget for log and index together; 0 means none */
+    uint64_t expected_keys;     /* size the index ahead for these; 0 means start small */
+    uint32_t index_permille;    /* share of the budget the index may take; 0 means 500 */
+    uint32_t sessions_max;      /* 1 ... 4096; 0 means 4096 */
+};
+
+struct faster_kv;
+struct faster_session;
+
+/*
+ * Open an in-memory store.
+ * Blocks: no.  Allocates: the index and the log's address space.
+ * Errors: FASTER_E_CONFIG for a setting out of range, FASTER_E_FULL when the budget
+ * cannot hold `expected_keys` or two pages, -ENOMEM.
+ */
+int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **kv);
+
+/*
+ * Close: new calls get FASTER_E_CLOSED, calls in flight finish, the worker is joined,
+ * the log and the index are given back.  The handle stays valid until faster_kv_free.
+ * A second close does nothing.
+ * Blocks: yes, up to timeout_ms.  Errors: FASTER_E_TIMEOUT when a call in flight did not
+ * end in time (memory is then kept; close may be called again).
+ */
+int faster_kv_close(struct faster_kv *kv, uint32_t timeout_ms);
+
+/* Free the handle, after every session's handle was freed.  Closes first, without
+ * waiting.  In a forked child it frees nothing. */
+void faster_kv_free(struct faster_kv *kv);
+
+/*
+ * Open a session: one logical thread of operations with serial numbers of its own.
+ * Errors: FASTER_E_SESSIONS, -ENOMEM.
+ */
+int faster_session_open(struct faster_kv *kv, struct faster_session **session);
+
+/* Close a session and give its slot back.  Errors: FASTER_E_BUSY while another thread is
+ * inside.  A second close does nothing. */
+int faster_session_close(struct faster_session *session);
+
+/* Free a session's handle; closes first.  In a forked child it frees nothing. */
+void faster_session_free(struct faster_session *session);
+
+/* The serial number of the session's last update, 0 before the first. */
+uint64_t faster_session_serial(const struct faster_session *session);
+
+/* Let others go on before a call that returned FASTER_RETRY is made again.
+ * Blocks: briefly. */
+void faster_session_wait(struct faster_session *session);
+
+/*
+ * Read a value.  On FASTER_OK `out` holds it and *value_size its size; on FASTER_SHORT
+ * nothing was copied and *value_size is the room needed.
+ * Outcomes: FASTER_OK, FASTER_NOT_FOUND, FASTER_SHORT, FASTER_RETRY.
+ */
+int faster_read(struct faster_session *session, const void *key, uint64_t key_size,
+                void *out, uint64_t capacity, uint64_t *value_size);
+
+/* Set a value whatever was there.
+ * Outcomes: FASTER_OK, FASTER_RETRY.  Errors: FASTER_E_FULL, FASTER_E_KEY_SIZE,
+ * FASTER_E_VALUE_SIZE. */
+int faster_upsert(struct faster_session *session, const void *key, uint64_t key_size,
+                  const void *value, uint64_t value_size);
+
+/* Set a value only if the key is absent.
+ * Outcomes: FASTER_OK, FASTER_EXISTS, FASTER_RETRY.  Errors: as faster_upsert. */
+int faster_insert(struct faster_session *session, const void *key, uint64_t key_size,
+                  const void *value, uint64_t value_size);
+
+/* Remove a key.  Outcomes: FASTER_OK, FASTER_NOT_FOUND, FASTER_RETRY. */
+int faster_delete(struct faster_session *session, const void *key, uint64_t key_size);
+
+/*
+ * Combine the value with `input`; an absent key gets the merge of nothing and input
+ * (for every named merge: the input).  On FASTER_OK the new value is in `out` and
+ * *value_size is its size; on FASTER_SHORT nothing has changed and *value_size is the
+ * room to come back with.  With out == NULL the new value is not wanted.
+ * Outcomes: FASTER_OK, FASTER_SHORT, FASTER_RETRY.  Errors: FASTER_E_MERGE,
+ * FASTER_E_OVERFLOW, and as faster_upsert.
+ */
+int faster_rmw(struct faster_session *session, const struct faster_merge *merge,
+               const void *key, uint64_t key_size, const void *input,
+               uint64_t input_size, void *out, uint64_t capacity,
+               uint64_t *value_size);
+
+/*
+ * Set `value` only if the present value equals `expected` byte for byte.
+ * Outcomes: FASTER_OK, FASTER_MISMATCH, FASTER_NOT_FOUND, FASTER_RETRY.
+ * Errors: as faster_upsert.
+ */
+int faster_compare_and_set(struct faster_session *session, const void *key,
+                           uint64_t key_size, const void *expected,
+                           uint64_t expected_size, const void *value,
+                           uint64_t value_size);
+
+/* Many items in one buffer.  With offsets, item i is data[offsets[i] .. offsets[i+1]);
+ * without (NULL), item i is `size` bytes at data + i * stride. */
+struct faster_items {
+    const uint8_t *data;
+    const uint64_t *offsets;
+    uint64_t size;
+    uint64_t stride;
+};
+
+/* Where many results go.  Fixed layout: result i goes to data + i * value_size, and
+ * offsets is NULL.  Varlen: results are appended, result i is
+ * data[offsets[i] .. offsets[i+1]); the caller sets offsets[0].  flags[i] is 1 for a
+ * result and 0 for none; flags may be NULL.  data may be NULL where results are
+ * not wanted (rmw). */
+struct faster_results {
+    uint8_t *data;
+    uint64_t capacity;
+    uint64_t *offsets;
+    uint8_t *flags;
+};
+
+/*
+ * Batches.  Items are done in order from *done (which the caller sets, first to 0);
+ * *done is moved past each finished item, so that after FASTER_SHORT (room for the next
+ * result is missing; make `results` larger) or an error the caller knows where it stood
+ * and may call again.  In a fixed layout, rows of absent keys are left as they were.
+ * Blocks: yes, between items, never inside one.  Serial numbers follow item order.
+ */
+int faster_read_many(struct faster_session *session, const struct faster_items *keys,
+                     uint64_t count, const struct faster_results *results,
+                     uint64_t *done);
+int faster_upsert_many(struct faster_session *session, const struct faster_items *keys,
+                       const struct faster_items *values, uint64_t count,
+                       uint64_t *done);
+int faster_rmw_many(struct faster_session *session, const struct faster_merge *merge,
+                    const struct faster_items *keys, const struct faster_items *inputs,
+                    uint64_t count, const struct faster_results *results,
+                    uint64_t *done);
+/* flags[i] becomes 1 where the key was there; flags may be NULL. */
+int faster_delete_many(struct faster_session *session, const struct faster_items *keys,
+                       uint64_t count, uint8_t *flags, uint64_t *done);
+
+/* Where a scan stands.  Zeroed by the caller before the first call. */
+struct faster_cursor {
+    uint64_t position; /* next address to look at; 0 before the first call */
+    uint64_t end;      /* the log's tail when the scan began */
+};
+
+/*
+ * Give the next live records, at most `count`: keys and values as in struct
+ * faster_results (fixed layout: row i).  *found is how many; FASTER_OK with *found == 0
+ * is the end.  FASTER_SHORT, always with *found == 0, means that the next record
+ * does not fit: *need_key and *need_value are the room it needs.  A key that was live
+ * from the scan's begin to its end is given once; one that came, changed or went
+ * meanwhile at most once, with a value it had during the scan.
+ * values may be NULL.  Blocks: yes.
+ */
+int faster_scan_next(struct faster_session *session, struct faster_cursor *cursor,
+                     const struct faster_results *keys,
+                     const struct faster_results *values, uint64_t count,
+                     uint64_t *found, uint64_t *need_key, uint64_t *need_value);
+
+/* A borrowed value of a record that cannot change any more. */
+struct faster_view {
+    const uint8_t *data;
+    uint64_t size;
+    uint64_t page; /* what is pinned */
+};
+
+/* Borrow a value.  Outcomes: FASTER_OK (close the view later), FASTER_NOT_FOUND,
+ * FASTER_MUTABLE (read it instead), FASTER_RETRY. */
+int faster_view_open(struct faster_session *session, const void *key,
+                     uint64_t key_size, struct faster_view *view);
+/* Give a borrowed value back.  Any thread, at any time before faster_kv_free. */
+void faster_view_close(struct faster_kv *kv, const struct faster_view *view);
+
+struct faster_kv_stats {
+    uint32_t size; /* sizeof(struct faster_kv_stats) when the caller was built */
+    uint32_t sessions;
+    uint64_t address_begin;
+    uint64_t address_read_only;
+    uint64_t address_tail;
+    uint64_t log_bytes;        /* memory committed to log pages */
+    uint64_t index_bytes;      /* memory of tables and overflow buckets */
+    uint64_t index_buckets;    /* of the newest table */
+    uint64_t index_entries;    /* in use, as last counted */
+    uint64_t index_overflow;   /* overflow buckets of the newest table */
+    uint64_t index_growths;    /* doublings finished */
+    uint32_t index_growing;    /* 1 while a doubling is under way */
+    uint32_t index_saturated;  /* 1 once the budget refused a doubling */
+    uint64_t reads_hit;
+    uint64_t reads_missed;
+    uint64_t upserts;
+    uint64_t inserts;          /* that inserted */
+    uint64_t rmws;
+    uint64_t deletes;          /* that deleted */
+    uint64_t compares;         /* compare-and-sets that set */
+    uint64_t retries;          /* attempts that had to start again */
+    uint64_t epoch;
+};
+
+/* Take figures.  Fields beyond stats->size are not written. */
+int faster_kv_stats(struct faster_kv *kv, struct faster_kv_stats *stats);
+
+/* Start doubling the index now.  Outcomes: FASTER_OK (started or already under way).
+ * Errors: FASTER_E_FULL when the budget refuses, -ENOMEM. */
+int faster_kv_grow_index(struct faster_kv *kv);
+
+/* Whether a merge applies to the store's values: FASTER_OK or FASTER_E_MERGE. */
+int faster_kv_check_merge(struct faster_kv *kv, const struct faster_merge *merge);
+
+/* The store's hash of some bytes: hash is an enum faster_hash. */
+uint64_t faster_hash_bytes(uint32_t hash, const void *data, uint64_t size,
+                           uint64_t seed);
+
+/* What the CPython module gets: the core exists once in the process.  Grows at its end. */
+struct faster_hot_table {
+    uint32_t abi;  /* FASTER_ABI */
+    uint32_t size; /* sizeof(struct faster_hot_table) */
+
+    int (*read)(struct faster_session *, const void *, uint64_t, void *, uint64_t,
+                uint64_t *);
+    int (*upsert)(struct faster_session *, const void *, uint64_t, const void *,
+                  uint64_t);
+    int (*insert)(struct faster_session *, const void *, uint64_t, const void *,
+                  uint64_t);
+    int (*remove)(struct faster_session *, const void *, uint64_t);
+    int (*rmw)(struct faster_session *, const struct faster_merge *, const void *,
+               uint64_t, const void *, uint64_t, void *, uint64_t, uint64_t *);
+    int (*compare_and_set)(struct faster_session *, const void *, uint64_t,
+                           const void *, uint64_t, const void *, uint64_t);
+    int (*read_many)(struct faster_session *, const struct faster_items *, uint64_t,
+                     const struct faster_results *, uint64_t *);
+    int (*upsert_many)(struct faster_session *, const struct faster_items *,
+                       const struct faster_items *, uint64_t, uint64_t *);
+    int (*rmw_many)(struct faster_session *, const struct faster_merge *,
+                    const struct faster_items *, const struct faster_items *, uint64_t,
+                    const struct faster_results *, uint64_t *);
+    int (*delete_many)(struct faster_session *, const struct faster_items *, uint64_t,
+                       uint8_t *, uint64_t *);
+    uint64_t (*session_serial)(const struct faster_session *);
+    void (*session_wait)(struct faster_session *);
+    int (*session_close)(struct faster_session *);
+    void (*session_free)(struct faster_session *);
+    const char *(*error_text)(int);
+};
+
+const struct faster_hot_table *faster_hot_table(void);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * budget.h: one figure of bytes that log and index share
+ *
+ * Level 0.  Includes: none.
+ *
+ * Purpose
+ *   The user sets one number for the memory of a store.  Whoever wants memory asks here
+ *   first; what is refused has not been taken.
+ *
+ * Model      used, and limit (UINT64_MAX when there is none).
+ * Invariants
+ *   I1  used never exceeds limit, but for what was forced (budget_force).
+ * Ordering   Relaxed throughout: the counter guards an amount, not data.
+ * Progress   lock-free
+ * Threads    any
+ * Errors     budget_take gives false
+ * Limits     none
+ * Source     none
+ * Tests      tests/base/validate_budget.c
+ */
+#ifndef FASTER_BASE_BUDGET_H
+#define FASTER_BASE_BUDGET_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct budget {
+    uint64_t limit; /* set once */
+    _Atomic uint64_t used;
+};
+
+static inline void budget_init(struct budget *budget, uint64_t limit) {
+    budget->limit = limit != 0 ? limit : UINT64_MAX;
+    atomic_init(&budget->used, 0);
+}
+
+static inline uint64_t budget_used(struct budget *budget) {
+    /* relaxed: a figure, see Ordering */
+    return atomic_load_explicit(&budget->used, memory_order_relaxed);
+}
+
+static inline bool budget_take(struct budget *budget, uint64_t bytes) {
+    uint64_t used = budget_used(budget);
+    do {
+        if (used > budget->limit || bytes > budget->limit - used) {
+            return false;
+        }
+        /* relaxed: an amount, see Ordering */
+    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + bytes,
+                                                    memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+/* Take without asking: for the few bytes without which work under way cannot end. */
+static inline void budget_force(struct budget *budget, uint64_t bytes) {
+    /* relaxed: an amount, see Ordering */
+    (void)atomic_fetch_add_explicit(&budget->used, bytes, memory_order_relaxed);
+}
+
+static inline void budget_give(struct budget *budget, uint64_t bytes) {
+    /* relaxed: an amount, see Ordering */
+    (void)atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_relaxed);
+}
+
+#endif
