@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* find.c: lookup and two-phase insertion, see index.h */
+#include "base/assert.h"
+#include "index/index.h"
+
+static uint64_t overflow_word(struct index_bucket *bucket) {
+    return atomic_load_explicit(&bucket->overflow, memory_order_acquire); /* M1 */
+}
+
+static int find_in_chain(struct index_table *table, uint64_t hash,
+                         struct index_ref *ref) {
+    uint64_t tag = entry_tag_of_hash(hash);
+    struct index_bucket *bucket = &table->buckets[hash & table->mask];
+    ref->table = table;
+    ref->hash = hash;
+    ref->place = NULL;
+    ref->seen = 0;
+    for (;;) { /* ends with the chain, which only grows by inserted entries */
+        struct bucket_view view;
+        bucket_look(bucket, tag, &view);
+        uint64_t overflow = overflow_word(bucket);
+        if (faster_unlikely(((view.any | overflow) & ENTRY_FROZEN) != 0)) {
+            return FASTER_RETRY;
+        }
+        ref->bucket = bucket;
+        if (view.matches != 0) {
+            uint32_t i = bit_lowest(view.matches);
+            ref->place = &bucket->entries[i];
+            ref->seen = view.words[i];
+            return FASTER_OK;
+        }
+        if (view.empty != 0 && ref->place == NULL) {
+            ref->place = &bucket->entries[bit_lowest(view.empty)];
+        }
+        if (overflow == 0) {
+            return FASTER_NOT_FOUND;
+        }
+        bucket = overflow_bucket(&table->pool, overflow);
+    }
+}
+
+int index_ruling_slow(struct index_table *table, uint64_t hash,
+                      struct index_table **ruling) {
+    struct index_table *next = table_next(table);
+    while (next != NULL) { /* at most two tables live: one step */
+        uint64_t chunk = (hash & table->mask) >> CHUNK_BITS;
+        uint8_t state =
+            atomic_load_explicit(&table->chunk_states[chunk], memory_order_acquire); /* M4 */
+        if (state == CHUNK_SPLITTING) {
+            return FASTER_RETRY;
+        }
+        if (state == CHUNK_UNSPLIT) {
+            break;
+        }
+        table = next;
+        next = table_next(table);
+    }
+    *ruling = table;
+    return FASTER_OK;
+}
+
+int index_find(struct index *index, uint64_t hash, struct index_ref *ref) {
+    struct index_table *table;
+    int result = index_ruling(index, hash, &table);
+    return result == FASTER_OK ? find_in_chain(table, hash, ref) : result;
+}
+
+/* Lead from the last bucket of a full chain to a new one. */
+static int extend_chain(const struct index_ref *ref, _Atomic uint64_t **place) {
+    uint64_t none = 0;
+    uint64_t number = overflow_take(&ref->table->pool, false);
+    if (number == 0) {
+        return FASTER_E_FULL;
+    }
+    /* seq_cst as in M2: a rescan that does not see the link is before it.  The number
+     * of a lost CAS stays unused until the table ends; losses are rare. */
+    if (!atomic_compare_exchange_strong_explicit(&ref->bucket->overflow, &none, number,
+                                                 memory_order_seq_cst,
+                                                 memory_order_relaxed)) { /* M2 */
+        return FASTER_RETRY;
+    }
+    *place = &overflow_bucket(&ref->table->pool, number)->entries[0];
+    return FASTER_OK;
+}
+
+/* Whether another word of the tag, final or tentative, or a frozen word is in the
+ * chain: then the tentative word at `own` must go. */
+static bool has_rival(const struct index_ref *ref, const _Atomic uint64_t *own) {
+    uint64_t tag = entry_tag_of_hash(ref->hash);
+    struct index_table *table = ref->table;
+    struct index_bucket *bucket = &table->buckets[ref->hash & table->mask];
+    for (;;) { /* ends with the chain */
+        for (int i = 0; i < BUCKET_ENTRIES; i++) {
+            uint64_t word =
+                atomic_load_explicit(&bucket->entries[i], memory_order_seq_cst); /* M2 */
+            uint64_t found = word & ~ENTRY_ADDRESS_MASK & ~ENTRY_TENTATIVE;
+            bool other = &bucket->entries[i] != own && word != 0 && found == tag;
+            if (other || (word & ENTRY_FROZEN) != 0) {
+                return true;
+            }
+        }
+        uint64_t overflow =
+            atomic_load_explicit(&bucket->overflow, memory_order_seq_cst); /* M2 */
+        if ((overflow & ENTRY_FROZEN) != 0) {
+            return true;
+        }
+        if (overflow == 0) {
+            return false;
+        }
+        bucket = overflow_bucket(&table->pool, overflow);
+    }
+}
+
+/* Add what a session has inserted to the table's count, and see whether it is time. */
+static void count_insertion(struct index *index, struct index_table *table,
+                            struct index_tally *tally) {
+    if (++tally->inserted < INDEX_COUNT_STEP) {
+        return;
+    }
+    /* relaxed: a figure; the threshold need not be met exactly */
+    uint64_t entries = atomic_fetch_add_explicit(&table->entries, tally->inserted,
+                                                 memory_order_relaxed) +
+                       tally->inserted;
+    tally->inserted = 0;
+    if (entries > (table->mask + 1) * INDEX_LOAD) {
+        (void)index_grow(index); /* a refusal is remembered there (saturated) */
+    }
+}
+
+static int publish_absent(struct index *index, const struct index_ref *ref,
+                          uint64_t address, struct index_tally *tally) {
+    _Atomic uint64_t *place = ref->place;
+    uint64_t final = entry_make(entry_tag_of_hash(ref->hash), address);
+    uint64_t tentative = final | ENTRY_TENTATIVE;
+    uint64_t none = 0;
+    if (place == NULL) {
+        int result = extend_chain(ref, &place);
+        if (result != FASTER_OK) {
+            return result;
+        }
+    }
+    if (!atomic_compare_exchange_strong_explicit(place, &none, tentative,
+                                                 memory_order_seq_cst,
+                                                 memory_order_relaxed)) { /* M2 */
+        return FASTER_RETRY;
+    }
+    uint64_t seen = tentative;
+    if (has_rival(ref, place)) {
+        /* A frozen word stays as it is: a split drops tentative words. */
+        (void)atomic_compare_exchange_strong_explicit(place, &seen, 0,
+                                                      memory_order_release,
+                                                      memory_order_relaxed); /* M1 */
+        return FASTER_RETRY;
+    }
+    if (!atomic_compare_exchange_strong_explicit(place, &seen, final,
+                                                 memory_order_seq_cst,
+                                                 memory_order_relaxed)) { /* M1, M2 */
+        return FASTER_RETRY;
+    }
+    count_insertion(index, ref->table, tally);
+    struct index_table *table = index_current(index);
+    if (faster_unlikely(table_next(table) != NULL)) {
+        (void)index_step(index, table); /* pays for the growth it caused */
+    }
+    return FASTER_OK;
+}
+
+int index_publish(struct index *index, const struct index_ref *ref, uint64_t address,
+                  struct index_tally *tally) {
+    if (ref->seen == 0) {
+        return publish_absent(index, ref, address, tally);
+    }
+    faster_assert(entry_address(ref->seen) < address); /* I2 */
+    uint64_t seen = ref->seen;
+    uint64_t final = entry_make(seen & ~ENTRY_ADDRESS_MASK, address);
+    return atomic_compare_exchange_strong_explicit(ref->place, &seen, final,
+                                                   memory_order_release,
+                                                   memory_order_relaxed) /* M1 */
+               ? FASTER_OK
+               : FASTER_RETRY;
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/* grow.c: doubling the table while it is used (G1), see index.h */
+#include <errno.h>
+
+#include "base/assert.h"
+#include "index/table.h"
+
+/* Chunks the worker splits before it looks whether it should stop. */
+enum { WORK_CHUNKS = 16 };
+
+static bool is_growing(struct index *index) {
+    return atomic_load_explicit(&index->growing, memory_order_acquire); /* M3 */
+}
+
+/* The memory that a table of `bytes` beside today's would take (G0). */
+static bool growth_fits(struct index *index, uint64_t bytes) {
+    return index_bytes(index) <= index->limit &&
+           bytes <= index->limit - index_bytes(index);
+}
+
+static int refuse_growth(struct index *index, int error) {
+    /* relaxed: a flag for figures */
+    atomic_store_explicit(&index->saturated, true, memory_order_relaxed);
+    atomic_store_explicit(&index->growing, false, memory_order_release); /* M3 */
+    return error;
+}
+
+static int start_growth(struct index *index) {
+    struct index_table *table = index_current(index);
+    struct index_table *next;
+    if (table->bits >= INDEX_BITS_MAX || !growth_fits(index, table->bytes * 2)) {
+        return refuse_growth(index, FASTER_E_FULL);
+    }
+    int error = worker_start(index->worker);
+    if (error == 0 && index->slot == NULL) {
+        error = epoch_slot_take(index->epoch, &index->slot);
+    }
+    if (error == 0) {
+        error = table_chunks_new(table);
+    }
+    if (error == 0) {
+        error = table_new(index, table->bits + 1, &next);
+    }
+    if (error != 0) {
+        return refuse_growth(index, error);
+    }
+    atomic_store_explicit(&table->next, next, memory_order_release); /* M3 */
+    worker_post(index->worker);
+    return FASTER_OK;
+}
+
+int index_grow(struct index *index) {
+    bool idle = false;
+    if (!atomic_compare_exchange_strong_explicit(&index->growing, &idle, true,
+                                                 memory_order_acq_rel,
+                                                 memory_order_acquire)) { /* M3 */
+        return FASTER_OK;
+    }
+    return start_growth(index);
+}
+
+/* Freeze a whole chain (M5) and let the records it names come to the cache. */
+static void freeze_chain(struct index *index, struct index_table *table,
+                         struct index_bucket *bucket) {
+    for (;;) { /* ends with the chain: a frozen overflow word cannot be extended */
+        for (int i = 0; i < BUCKET_ENTRIES; i++) {
+            uint64_t word = atomic_fetch_or_explicit(
+                &bucket->entries[i], ENTRY_FROZEN, memory_order_acq_rel); /* M5 */
+            if (word != 0) {
+                index->records.prefetch(index->records.context, entry_address(word));
+            }
+        }
+        uint64_t overflow = atomic_fetch_or_explicit(&bucket->overflow, ENTRY_FROZEN,
+                                                     memory_order_acq_rel); /* M5 */
+        if ((overflow & ~ENTRY_FROZEN) == 0) {
+            return;
+        }
+        bucket = overflow_bucket(&table->pool, overflow & ~ENTRY_FROZEN);
+    }
+}
+
+/* Undo a freeze; words that were tentative go, their owners have been told to retry or
+ * will fail on the empty place. */
+static void thaw_chain(struct index_table *table, struct index_bucket *bucket) {
+    for (;;) { /* ends with the chain */
+        for (int i = 0; i < BUCKET_ENTRIES; i++) {
+            /* relaxed: frozen words change by nobody else (bucket.h I2) */
+            uint64_t word =
+                atomic_load_explicit(&bucket->entries[i], memory_order_relaxed);
+            uint64_t kept = (word & ENTRY_TENTATIVE) != 0 ? 0 : word & ~ENTRY_FROZEN;
+            atomic_store_explicit(&bucket->entries[i], kept, memory_order_release); /* M5 */
+        }
+        /* relaxed: as above */
+        uint64_t overflow =
+            atomic_load_explicit(&bucket->overflow, memory_order_relaxed) & ~ENTRY_FROZEN;
+        atomic_store_explicit(&bucket->overflow, overflow, memory_order_release); /* M5 */
+        if (overflow == 0) {
+            return;
+        }
+        bucket = overflow_bucket(&table->pool, overflow);
+    }
+}
+
+/* Write an entry into a chain that nobody else can see yet. */
+static bool place_entry(struct index_table *table, uint64_t bucket_number,
+                        uint64_t entry) {
+    struct index_bucket *bucket = &table->buckets[bucket_number];
+    for (;;) { /* ends with a free place */
+        for (int i = 0; i < BUCKET_ENTRIES; i++) {
+            /* relaxed: published by the chunk's state (M4) */
+            if (atomic_load_explicit(&bucket->entries[i], memory_order_relaxed) == 0) {
+                /* relaxed: as above */
+                atomic_store_explicit(&bucket->entries[i], entry, memory_order_relaxed);
+                return true;
+            }
+        }
+        /* relaxed: as above */
+        uint64_t overflow = atomic_load_explicit(&bucket->overflow, memory_order_relaxed);
+        if (overflow == 0) {
+            overflow = overflow_take(&table->pool, true);
+            if (overflow == 0) {
+                return false;
+            }
+            /* relaxed: as above */
+            atomic_store_explicit(&bucket->overflow, overflow, memory_order_relaxed);
+        }
+        bucket = overflow_bucket(&table->pool, overflow);
+    }
+}
+
+/* Addresses that one old entry becomes: [0] on the low side, [1] on the high side. */
+struct sides {
+    uint64_t address[2];
+};
+
+/*
+ * Find the newest record of each side in a chain.  Where the chain leaves memory, or is
+ * long, the rest goes to both sides: records of the other side's keys are passed over
+ * by every lookup (I4).
+ */
+static struct sides divide_chain(struct index *index, uint64_t side_bit,
+                                 uint64_t address) {
+    struct sides sides = {{0, 0}};
+    for (int walked = 0; address != 0; walked++) {
+        uint64_t hash;
+        uint64_t prev;
+        if (walked >= SPLIT_WALK_MAX ||
+            !index->records.hash_at(index->records.context, address, &hash, &prev)) {
+            sides.address[0] = sides.address[0] != 0 ? sides.address[0] : address;
+            sides.address[1] = sides.address[1] != 0 ? sides.address[1] : address;
+            break;
+        }
+        int side = (hash & side_bit) != 0;
+        if (sides.address[side] == 0) {
+            sides.address[side] = address;
+        }
+        if (sides.address[0] != 0 && sides.address[1] != 0) {
+            break;
+        }
+        address = prev;
+    }
+    return sides;
+}
+
+/* Copy one frozen chain into the two of the new table.  False when memory ran out. */
+static bool copy_chain(struct index *index, struct index_table *table,
+                       struct index_table *next, uint64_t number, uint64_t *copied) {
+    uint64_t side_bit = table->mask + 1;
+    struct index_bucket *bucket = &table->buckets[number];
+    for (;;) { /* ends with the chain */
+        for (int i = 0; i < BUCKET_ENTRIES; i++) {
+            /* relaxed: frozen by this thread */
+            uint64_t word =
+                atomic_load_explicit(&bucket->entries[i], memory_order_relaxed) &
+                ~ENTRY_FROZEN;
+            if (word == 0 || (word & ENTRY_TENTATIVE) != 0) {
+                continue;
+            }
+            uint64_t tag = word & ~ENTRY_ADDRESS_MASK;
+            struct sides sides = divide_chain(index, side_bit, entry_address(word));
+            for (uint64_t side = 0; side < 2; side++) {
+                if (sides.address[side] == 0) {
+                    continue;
+                }
+                uint64_t target = number + side * side_bit;
+                if (!place_entry(next, target, entry_make(tag, sides.address[side]))) {
+                    return false;
+                }
+                *copied += 1;
+            }
+        }
+        /* relaxed: frozen by this thread */
+        uint64_t overflow =
+            atomic_load_explicit(&bucket->overflow, memory_order_relaxed) & ~ENTRY_FROZEN;
+        if (overflow == 0) {
+            return true;
+        }
+        bucket = overflow_bucket(&table->pool, overflow);
+    }
+}
+
+/* Forget what a split that ran out of memory has placed. */
+static void clear_chunk(struct index_table *next, uint64_t first) {
+    for (uint64_t b = first; b < first + CHUNK_BUCKETS; b++) {
+        for (int i = 0; i < BUCKET_ENTRIES; i++) {
+            /* relaxed: nobody else sees these buckets (M4) */
+            atomic_store_explicit(&next->buckets[b].entries[i], 0, memory_order_relaxed);
+        }
+        /* relaxed: as above; the pool keeps the overflow buckets until the table ends */
+        atomic_store_explicit(&next->buckets[b].overflow, 0, memory_order_relaxed);
+    }
+}
+
+static void set_state(struct index_table *table, uint64_t chunk, uint8_t state) {
+    atomic_store_explicit(&table->chunk_states[chunk], state, memory_order_release); /* M4 */
+}
+
+/* The last chunk is done: the new table is the table. */
+static void finish_growth(struct index *index, struct index_table *table,
+                          struct index_table *next) {
+    atomic_store_explicit(&index->table, next, memory_order_seq_cst); /* M3 */
+    atomic_store_explicit(&index->retired, table, memory_order_release); /* M3 */
+    worker_post(index->worker);
+}
+
+/* Split one chunk that this thread has claimed.  FASTER_OK or -ENOMEM. */
+static int split_chunk(struct index *index, struct index_table *table, uint64_t chunk) {
+    struct index_table *next = table_next(table);
+    uint64_t first = chunk << CHUNK_BITS;
+    uint64_t copied = 0;
+    set_state(table, chunk, CHUNK_SPLITTING);
+    for (uint64_t b = first; b < first + CHUNK_BUCKETS; b++) {
+        freeze_chain(index, table, &table->buckets[b]);
+    }
+    for (uint64_t b = first; b < first + CHUNK_BUCKETS; b++) {
+        if (!copy_chain(index, table, next, b, &copied)) {
+            clear_chunk(next, first);
+            clear_chunk(next, first + table->mask + 1);
+            for (uint64_t back = first; back < first + CHUNK_BUCKETS; back++) {
+                thaw_chain(table, &table->buckets[back]);
+            }
+            set_state(table, chunk, CHUNK_UNSPLIT);
+            return -ENOMEM;
+        }
+    }
+    /* relaxed: a figure */
+    (void)atomic_fetch_add_explicit(&next->entries, copied, memory_order_relaxed);
+    set_state(table, chunk, CHUNK_SPLIT);
+    uint64_t done = atomic_fetch_add_explicit(&table->chunk_done, 1,
+                                              memory_order_acq_rel) + /* M4 */
+                    1;
+    if (done == table->chunk_count) {
+        finish_growth(index, table, next);
+    }
+    return FASTER_OK;
+}
+
+/*
+ * Split the next chunk, if one is left.  FASTER_NOT_FOUND when none is.  A chunk whose
+ * split ran out of memory is claimed again only by giving the claim back, which is
+ * possible while nobody has claimed a later one; else the worker finds it (retry_failed).
+ */
+int index_step(struct index *index, struct index_table *table) {
+    /* relaxed: a ticket */
+    uint64_t chunk =
+        atomic_load_explicit(&table->chunk_claimed, memory_order_relaxed);
+    if (chunk >= table->chunk_count) {
+        return FASTER_NOT_FOUND;
+    }
+    /* relaxed: as above */
+    chunk = atomic_fetch_add_explicit(&table->chunk_claimed, 1, memory_order_relaxed);
+    return chunk < table->chunk_count ? split_chunk(index, table, chunk)
+                                      : FASTER_NOT_FOUND;
+}
+
+/* All chunks are claimed but not all are done: split those that had to be given up.
+ * Only the worker comes here, so a chunk it finds UNSPLIT has no other owner once every
+ * claimant has left. */
+static int retry_failed(struct index *index, struct index_table *table) {
+    for (uint64_t chunk = 0; chunk < table->chunk_count; chunk++) {
+        if (atomic_load_explicit(&table->chunk_states[chunk], memory_order_acquire) ==
+            CHUNK_UNSPLIT) { /* M4 */
+            int error = split_chunk(index, table, chunk);
+            if (error != FASTER_OK) {
+                return error;
+            }
+        }
+    }
+    return FASTER_OK;
+}
+
+/* Bytes at the start of the old table whose chunks are all split. */
+static uint64_t split_prefix(struct index_table *table) {
+    uint64_t chunk = table->discarded / (CHUNK_BUCKETS * sizeof(struct index_bucket));
+    while (chunk < table->chunk_count &&
+           atomic_load_explicit(&table->chunk_states[chunk], memory_order_acquire) ==
+               CHUNK_SPLIT) { /* M4 */
+        chunk++;
+    }
+    return chunk * CHUNK_BUCKETS * sizeof(struct index_bucket);
+}
+
+/* Give back what no lookup can reach any more (I5). */
+static void discard_prefix(struct index *index, struct index_table *table) {
+    uint64_t end = split_prefix(table) & ~((uint64_t)MEMORY_HUGE - 1);
+    if (end <= table->discarded) {
+        return;
+    }
+    epoch_wait(index->epoch, epoch_bump(index->epoch));
+    memory_discard((uint8_t *)table->buckets + table->discarded, end - table->discarded);
+    budget_give(index->budget, end - table->discarded);
+    table->discarded = end;
+    table_set_resident(table, table->bytes - end);
+}
+
+static void walk_chunks(struct index *index, struct index_table *table) {
+    while (epoch_enter(index->epoch, index->slot) != FASTER_OK) {
+        thread_yield(); /* ends: nobody but the worker uses its slot */
+    }
+    int result = FASTER_OK;
+    for (int i = 0; i < WORK_CHUNKS && result == FASTER_OK; i++) {
+        result = index_step(index, table);
+    }
+    epoch_leave(index->epoch, index->slot);
+    if (result == FASTER_NOT_FOUND) {
+        /* After the wait every claimant has split or given up its chunk. */
+        epoch_wait(index->epoch, epoch_bump(index->epoch));
+        while (epoch_enter(index->epoch, index->slot) != FASTER_OK) {
+            thread_yield(); /* ends: as above */
+        }
+        result = retry_failed(index, table);
+        epoch_leave(index->epoch, index->slot);
+        if (result != FASTER_OK) {
+            thread_pause_us(1000); /* no memory: others must give some back first */
+        }
+    }
+}
+
+bool index_work(struct index *index) {
+    struct index_table *retired =
+        atomic_load_explicit(&index->retired, memory_order_acquire); /* M3 */
+    if (retired != NULL) {
+        epoch_wait(index->epoch, epoch_bump(index->epoch));
+        atomic_store_explicit(&index->retired, NULL, memory_order_release); /* M3 */
+        table_free(index, retired);
+        /* relaxed: a figure */
+        (void)atomic_fetch_add_explicit(&index->growths, 1, memory_order_relaxed);
+        atomic_store_explicit(&index->growing, false, memory_order_release); /* M3 */
+        return true;
+    }
+    struct index_table *table = index_current(index);
+    if (!is_growing(index) || table_next(table) == NULL) {
+        return false;
+    }
+    walk_chunks(index, table);
+    discard_prefix(index, table);
+    return true;
+}

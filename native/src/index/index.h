@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * index.h: from a hash to the newest record of its chain
+ *
+ * Level 2.  Includes: base, format, epoch, worker.
+ *
+ * Purpose
+ *   The index answers one question: at which address does the chain of records for this
+ *   hash begin?  It knows nothing of what records hold.  It is never locked, and it
+ *   doubles while it is used.
+ *
+ * Model
+ *   A table is 2^bits buckets (bucket.h) and a pool of overflow buckets.  The bucket is
+ *   the low bits of the hash, the tag its highest 14.  While the index grows there are
+ *   two tables, and `next` of the old one names the new one.  The old table is split in
+ *   chunks of CHUNK_BUCKETS buckets, in order; a chunk's state says which table rules:
+ *
+ *      UNSPLIT     the old one
+ *      SPLITTING   neither: who comes gets FASTER_RETRY
+ *      SPLIT       the new one
+ *
+ *   A split first freezes every word of the old chain (fetch_or of the frozen bit), so
+ *   that no later CAS on it can succeed, then copies, then says SPLIT.  Whoever meets a
+ *   frozen word looks at the chunk's state anew.  So a growth starts without waiting for
+ *   anybody: an operation that has not noticed it works on in the old table until it
+ *   meets the first frozen word.
+ *
+ *   Chunks are claimed by a counter.  Every insertion of a new entry splits one chunk
+ *   while the index grows, so the growth is over after at most one insertion for each
+ *   CHUNK_BUCKETS buckets; the worker walks on when nobody inserts.  Because chunks are
+ *   split in order, the memory of the old table is given back in order, and the two
+ *   tables together take hardly more than the new one alone.
+ *
+ * Invariants
+ *   I1  At most one final entry per tag in a chain (two-phase insertion).
+ *   I2  An entry's address is below the tail, and only grows while the entry lives.
+ *   I3  In each chunk exactly one table rules, or none while it is SPLITTING.
+ *   I4  From every record of a key that is reachable in the old chain, the same record
+ *       is reachable in the new chain of its hash.
+ *   I5  A table is freed, and its parts are discarded, only after everyone has left who
+ *       could have found them (epoch).
+ *
+ * Ordering
+ *   M1  Entries: CAS release (seq_cst for the tentative step), loads acquire; the record
+ *       that an entry names is seen whole (record.h M4).
+ *   M2  Two-phase insertion: both inserters' CAS of their tentative word and both
+ *       rescans are seq_cst.  In their single order the later rescan sees the other's
+ *       word, so at most one of two insertions of a tag becomes final.
+ *   M3  `table` is stored (seq_cst) and loaded (seq_cst) after the slot's CAS, as
+ *       guarded state (epoch.h M1).  `next` is stored release after the new table is
+ *       ready, and loaded acquire.
+ *   M4  A chunk's state: SPLIT is stored release after the new buckets are filled, and
+ *       loaded acquire; without it a lookup in the new table could miss an entry.
+ *   M5  fetch_or of frozen is acq_rel: it reads what the last CAS published, and a CAS
+ *       that fails on it is ordered after it.
+ *
+ * Progress   find: wait-free but for FASTER_RETRY.  publish: lock-free.  A chunk that is
+ *            SPLITTING belongs to one thread that waits for nothing.
+ * Threads    any, inside an epoch; index_work on the worker, outside
+ * Errors     FASTER_E_FULL, -ENOMEM, FASTER_RETRY
+ * Limits     INDEX_BITS_MIN ... INDEX_BITS_MAX
+ * Source     Chandramouli et al., SIGMOD 2018, sections 3.1-3.3; freezing words before
+ *            copying after Click's non-blocking hash table (2007)
+ * Tests      tests/index/{validate_find,validate_grow,torture_insert,torture_grow}.c
+ */
+#ifndef FASTER_INDEX_INDEX_H
+#define FASTER_INDEX_INDEX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/budget.h"
+#include "base/compiler.h"
+#include "epoch/epoch.h"
+#include "faster/status.h"
+#include "index/bucket.h"
+#include "index/overflow.h"
+#include "worker/worker.h"
+
+enum {
+    INDEX_BITS_MIN = 8,  /* 16 KiB: a store of a handful of keys costs nothing */
+    INDEX_BITS_MAX = 40, /* 64 TiB of buckets */
+    CHUNK_BITS = 6,
+    CHUNK_BUCKETS = 1 << CHUNK_BITS, /* a split of about 256 records: microseconds */
+    /* Growth starts at 4 keys per bucket (G0): at that load about one chain in twenty
+     * has overflowed, and a table of half that load would cost 16 bytes a key more. */
+    INDEX_LOAD = 4,
+    /* Insertions a session counts by itself before it adds them to the table's count. */
+    INDEX_COUNT_STEP = 32,
+    /* Records of a chain that a split looks at before it puts the rest on both sides. */
+    SPLIT_WALK_MAX = 64
+};
+
+enum chunk_state { CHUNK_UNSPLIT = 0, CHUNK_SPLITTING = 1, CHUNK_SPLIT = 2 };
+
+struct index_table {
+    struct index_bucket *buckets;
+    uint64_t mask;
+    uint32_t bits;
+    uint64_t bytes;
+    struct overflow_pool pool;
+
+    /* written now and then by those who insert */
+    _Alignas(CACHE_LINE) _Atomic uint64_t entries;
+
+    /* while the table is being split into `next` */
+    _Alignas(CACHE_LINE) _Atomic(struct index_table *) next; /* M3 */
+    _Atomic uint8_t *chunk_states;                            /* M4 */
+    uint64_t chunk_count;
+    _Atomic uint64_t chunk_claimed;
+    _Atomic uint64_t chunk_done;
+    uint64_t discarded;        /* bytes of buckets given back; the worker's */
+    _Atomic uint64_t resident; /* bytes of buckets still held */
+};
+
+/* What the index asks of whoever owns the records. */
+struct index_records {
+    void *context;
+    /* The hash of a record's key and the address it points to.  False when the record
+     * is not in memory. */
+    bool (*hash_at)(void *context, uint64_t address, uint64_t *hash, uint64_t *prev);
+    void (*prefetch)(void *context, uint64_t address);
+};
+
+struct index {
+    _Alignas(CACHE_LINE) _Atomic(struct index_table *) table; /* M3 */
+    struct index_records records;
+    struct epoch *epoch;
+    struct worker *worker;
+    struct budget *budget;
+    uint64_t limit; /* bytes that tables and pools may take together */
+
+    _Alignas(CACHE_LINE) _Atomic bool growing;
+    _Atomic bool saturated;
+    _Atomic uint64_t growths;
+    struct epoch_slot *slot;                      /* the worker's own */
+    _Atomic(struct index_table *) retired;        /* finished, waits for the worker */
+};
+
+/* A lookup's result, and what a publication needs to know. */
+struct index_ref {
+    struct index_table *table;
+    _Atomic uint64_t *place;     /* the entry found, or a free one, or NULL */
+    struct index_bucket *bucket; /* the last of the chain */
+    uint64_t hash;
+    uint64_t seen; /* the entry's word, 0 when absent */
+};
+
+/* Insertions that a session has not yet added to the table's count. */
+struct index_tally {
+    uint32_t inserted;
+};
+
+int index_init(struct index *index, const struct index_records *records,
+               struct epoch *epoch, struct worker *worker, struct budget *budget,
+               uint64_t limit, uint32_t bits);
+void index_destroy(struct index *index);
+
+/* Bits of the smallest table that holds so many keys below the growth threshold. */
+uint32_t index_bits_for(uint64_t keys);
+
+/* Find the entry of a hash.  FASTER_OK, FASTER_NOT_FOUND (ref tells where to insert), or
+ * FASTER_RETRY. */
+int index_find(struct index *index, uint64_t hash, struct index_ref *ref);
+
+/* Put `address` where the lookup looked, if nothing has changed there since: the entry
+ * still has the word seen, or is still absent.  FASTER_OK, FASTER_RETRY, FASTER_E_FULL. */
+int index_publish(struct index *index, const struct index_ref *ref, uint64_t address,
+                  struct index_tally *tally);
+
+/* Start doubling.  FASTER_OK also when it is under way; FASTER_E_FULL, -errno. */
+int index_grow(struct index *index);
+
+/* The worker's share: split, discard, retire.  True when there may be more. */
+bool index_work(struct index *index);
+
+/* Walk the whole index (nobody else inside): 0, or the number of the broken invariant. */
+int index_audit(struct index *index);
+
+uint64_t index_bytes(struct index *index);
+
+FASTER_INLINE struct index_table *index_current(struct index *index) {
+    return atomic_load_explicit(&index->table, memory_order_seq_cst); /* M3 */
+}
+
+FASTER_INLINE struct index_table *table_next(struct index_table *table) {
+    return atomic_load_explicit(&table->next, memory_order_acquire); /* M3 */
+}
+
+int index_step(struct index *index, struct index_table *table);
+int index_ruling_slow(struct index_table *table, uint64_t hash,
+                      struct index_table **ruling);
+
+/* The table that rules the chunk of a hash (I3). */
+FASTER_INLINE int index_ruling(struct index *index, uint64_t hash,
+                               struct index_table **ruling) {
+    struct index_table *table = index_current(index);
+    if (faster_likely(table_next(table) == NULL)) {
+        *ruling = table;
+        return FASTER_OK;
+    }
+    return index_ruling_slow(table, hash, ruling);
+}
+
+/* The bucket to prefetch for a hash: a hint that a growth may make wrong. */
+FASTER_INLINE struct index_bucket *index_bucket_hint(struct index_table *table,
+                                                     uint64_t hash) {
+    return &table->buckets[hash & table->mask];
+}
+
+/*
+ * The common case of index_find, inlined: one table, entry in the first bucket, or a
+ * free place there and no overflow.  False when the general way must be gone.
+ */
+FASTER_INLINE bool index_find_near(struct index_table *table, uint64_t hash,
+                                   struct index_ref *ref) {
+    struct bucket_view view;
+    struct index_bucket *bucket = &table->buckets[hash & table->mask];
+    bucket_look(bucket, entry_tag_of_hash(hash), &view);
+    uint64_t overflow = atomic_load_explicit(&bucket->overflow, memory_order_acquire); /* M1 */
+    if (faster_unlikely(((view.any | overflow) & ENTRY_FROZEN) != 0)) {
+        return false;
+    }
+    ref->table = table;
+    ref->bucket = bucket;
+    ref->hash = hash;
+    if (faster_likely(view.matches != 0)) {
+        uint32_t i = bit_lowest(view.matches);
+        ref->place = &bucket->entries[i];
+        ref->seen = view.words[i];
+        return true;
+    }
+    if (overflow != 0 || view.empty == 0) {
+        return false;
+    }
+    ref->place = &bucket->entries[bit_lowest(view.empty)];
+    ref->seen = 0;
+    return true;
+}
+
+#endif

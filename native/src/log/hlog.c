@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* hlog.c: see hlog.h */
+#include "log/hlog.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/memory.h"
+
+static int commit_page(struct hlog *log, uint64_t page) {
+    if ((page + 1) << log->page_bits > log->range ||
+        !budget_take(log->budget, log->page_size)) {
+        return FASTER_E_FULL;
+    }
+    if (memory_commit(log->base + (page << log->page_bits), log->page_size) != 0) {
+        budget_give(log->budget, log->page_size);
+        return FASTER_E_FULL;
+    }
+    return FASTER_OK;
+}
+
+int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
+              uint32_t page_bits, uint64_t range) {
+    log->page_bits = page_bits;
+    log->page_size = (uint64_t)1 << page_bits;
+    log->range = align_up(range, log->page_size);
+    log->epoch = epoch;
+    log->budget = budget;
+    log->pins = calloc((size_t)(log->range >> page_bits), sizeof *log->pins);
+    log->base = log->pins != NULL ? memory_reserve(log->range) : NULL;
+    if (log->base == NULL) {
+        free((void *)log->pins);
+        log->pins = NULL;
+        return -ENOMEM;
+    }
+    atomic_init(&log->begin, ADDRESS_FIRST);
+    atomic_init(&log->read_only, ADDRESS_FIRST);
+    atomic_init(&log->safe_read_only, ADDRESS_FIRST);
+    for (int i = 0; i < HLOG_SHIFTS_MAX; i++) {
+        atomic_init(&log->shifts[i].busy, false);
+    }
+    atomic_init(&log->tail, tail_make(0, ADDRESS_FIRST));
+    int error = commit_page(log, 0); /* I4 */
+    if (error != FASTER_OK) {
+        hlog_destroy(log);
+    }
+    return error;
+}
+
+void hlog_destroy(struct hlog *log) {
+    if (log->base != NULL) {
+        memory_release(log->base, log->range);
+        log->base = NULL;
+    }
+    free((void *)log->pins);
+    log->pins = NULL;
+}
+
+/*
+ * The addition crossed the page's end, or came after one that did.  Exactly one addition
+ * crosses, and it turns the page; the others found the offset already beyond the end.
+ */
+int hlog_reserve_slow(struct hlog *log, uint64_t size, uint64_t before,
+                      uint64_t *address) {
+    uint64_t offset = tail_offset(before);
+    uint64_t page = tail_page(before);
+    faster_assert(size % 8 == 0);
+    faster_assert(size <= hlog_record_max(log));
+    if (offset > log->page_size) {
+        return FASTER_RETRY;
+    }
+    int error = commit_page(log, page + 1); /* I4 */
+    if (error != FASTER_OK) {
+        /* The page is as it was: smaller records may still fit.  Nobody was given room
+         * behind `offset`, since every later addition found the page over. */
+        atomic_store_explicit(&log->tail, before, memory_order_seq_cst); /* M1 */
+        return error;
+    }
+    atomic_store_explicit(&log->tail, tail_make(page + 1, size),
+                          memory_order_seq_cst); /* M1 */
+    *address = (page + 1) << log->page_bits;
+    return FASTER_OK;
+}
+
+uint64_t hlog_tail(struct hlog *log) {
+    uint64_t tail = atomic_load_explicit(&log->tail, memory_order_seq_cst); /* M1 */
+    uint64_t offset = tail_offset(tail);
+    if (offset > log->page_size) {
+        offset = log->page_size;
+    }
+    return (tail_page(tail) << log->page_bits) + offset;
+}
+
+uint64_t hlog_bytes(struct hlog *log) {
+    uint64_t tail = atomic_load_explicit(&log->tail, memory_order_seq_cst); /* M1 */
+    return (tail_page(tail) + 1) << log->page_bits;
+}
+
+/* Raise a word that never falls. */
+static void raise_to(_Atomic uint64_t *word, uint64_t value) {
+    uint64_t seen = atomic_load_explicit(word, memory_order_seq_cst); /* M2 */
+    while (seen < value &&
+           !atomic_compare_exchange_weak_explicit(word, &seen, value,
+                                                  memory_order_seq_cst,
+                                                  memory_order_seq_cst)) { /* M2 */
+        /* ends: each failure means that the word has risen */
+    }
+}
+
+/* The action of a shift.  The value travels with the action: read_only itself may have
+ * risen since to a value that not everyone has seen. */
+static void make_safe(void *context) {
+    struct hlog_shift *shift = context;
+    raise_to(&shift->log->safe_read_only, shift->read_only);
+    atomic_store_explicit(&shift->busy, false, memory_order_release); /* M2 */
+}
+
+static struct hlog_shift *take_shift(struct hlog *log) {
+    for (int i = 0; i < HLOG_SHIFTS_MAX; i++) {
+        bool free_word = false;
+        if (atomic_compare_exchange_strong_explicit(&log->shifts[i].busy, &free_word,
+                                                    true, memory_order_acquire,
+                                                    memory_order_relaxed)) { /* M2 */
+            return &log->shifts[i];
+        }
+    }
+    return NULL;
+}
+
+uint64_t hlog_shift_read_only(struct hlog *log) {
+    struct hlog_shift *shift = take_shift(log);
+    if (shift == NULL) {
+        return hlog_read_only(log);
+    }
+    uint64_t target = hlog_tail(log);
+    shift->log = log;
+    shift->read_only = target;
+    raise_to(&log->read_only, target);
+    if (epoch_bump_with(log->epoch, make_safe, shift) != FASTER_OK) {
+        /* Too many actions under way: read_only has moved, and the next shift moves
+         * safe_read_only past it. */
+        atomic_store_explicit(&shift->busy, false, memory_order_release); /* M2 */
+    }
+    return hlog_read_only(log);
+}
+
+uint64_t hlog_pin(struct hlog *log, uint64_t address) {
+    uint64_t page = address >> log->page_bits;
+    (void)atomic_fetch_add_explicit(&log->pins[page], 1, memory_order_acq_rel); /* M3 */
+    return page;
+}
+
+void hlog_unpin(struct hlog *log, uint64_t page) {
+    (void)atomic_fetch_sub_explicit(&log->pins[page], 1, memory_order_release); /* M3 */
+}
+
+uint64_t hlog_pinned(struct hlog *log) {
+    uint64_t pages = hlog_bytes(log) >> log->page_bits;
+    uint64_t pinned = 0;
+    for (uint64_t page = 0; page < pages; page++) {
+        pinned += atomic_load_explicit(&log->pins[page], memory_order_acquire); /* M3 */
+    }
+    return pinned;
+}

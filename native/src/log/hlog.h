@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hlog.h: the log that records live in
+ *
+ * Level 3.  Includes: base, address, epoch.
+ *
+ * Purpose
+ *   Records are appended to one log and named by their address in it.  The log says
+ *   which of them may still be changed in place and which may not.
+ *
+ * Model
+ *   begin <= safe_read_only <= read_only <= tail.  An address becomes a pointer by
+ *   adding it to `base`: the log has one contiguous range of address space, committed
+ *   page by page as the tail reaches it.
+ *
+ *      begin             safe_read_only      read_only                tail
+ *        |  immutable for all  |  immutable for  |  mutable             |
+ *        |                     |  some already   |  (in place)          |
+ *
+ *   The tail is one word of page and offset (address.h).  Reserving adds to it; who
+ *   finds that its addition crossed the page's end turns the page.
+ *
+ * Invariants
+ *   I1  Every reserved range lies within one page, and ranges do not overlap.
+ *   I2  Whoever reserves writes a record there, valid or invalid, before it leaves or
+ *       refreshes; so below a tail that everyone has seen there is no gap.
+ *   I3  read_only never decreases; safe_read_only follows it once everyone has seen it.
+ *   I4  A page is committed before the tail points into it.
+ *   I5  A record below safe_read_only never changes again but for bits that mean nothing
+ *       outside memory.
+ *
+ * Ordering
+ *   M1  tail: fetch_add and store are seq_cst with one another (L1); the store that
+ *       turns a page comes after the page was committed, so whoever reserves there may
+ *       write.
+ *   M2  read_only: stored seq_cst, then bumped; loaded seq_cst after the slot's CAS
+ *       (epoch.h M1).  safe_read_only is stored by the bump's action, so nobody who
+ *       still holds an older read_only is left.
+ *   M3  Pin counts: taken acq_rel inside the epoch, given back release.
+ *
+ * Progress   reserve: lock-free; it may answer FASTER_RETRY while a page is turned, which
+ *            takes one system call.
+ * Threads    any, inside an epoch
+ * Errors     FASTER_RETRY, FASTER_E_FULL
+ * Limits     HLOG_PAGE_BITS_MIN ... MAX; address space of about twice the memory
+ * Source     Chandramouli et al., SIGMOD 2018, section 5 (HybridLog)
+ * Tests      tests/log/{validate_reserve,validate_regions,torture_reserve}.c
+ */
+#ifndef FASTER_LOG_HLOG_H
+#define FASTER_LOG_HLOG_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "address/address.h"
+#include "base/budget.h"
+#include "base/compiler.h"
+#include "epoch/epoch.h"
+#include "faster/status.h"
+
+enum {
+    HLOG_PAGE_BITS_MIN = 12,
+    HLOG_PAGE_BITS_DEFAULT = 22,
+    HLOG_PAGE_BITS_MAX = 30
+};
+
+struct hlog;
+
+/* A shift of read_only that not everyone has seen yet. */
+struct hlog_shift {
+    struct hlog *log;
+    uint64_t read_only;
+    _Atomic bool busy;
+};
+
+/* More shifts than pages turn while one thread is inside an operation. */
+enum { HLOG_SHIFTS_MAX = 16 };
+
+struct hlog {
+    /* set once */
+    uint8_t *base;
+    uint32_t page_bits;
+    uint64_t page_size;
+    uint64_t range; /* bytes of address space */
+    struct epoch *epoch;
+    struct budget *budget;
+    _Atomic uint32_t *pins; /* per page (E6) */
+
+    /* read by every operation, written when regions move */
+    _Alignas(CACHE_LINE) _Atomic uint64_t begin;
+    _Atomic uint64_t read_only;      /* M2 */
+    _Atomic uint64_t safe_read_only; /* M2 */
+
+    struct hlog_shift shifts[HLOG_SHIFTS_MAX];
+
+    /* written by every append */
+    _Alignas(CACHE_LINE) _Atomic uint64_t tail; /* M1 */
+};
+
+/* `range` is rounded up; memory is taken from the budget page by page. */
+int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
+              uint32_t page_bits, uint64_t range);
+void hlog_destroy(struct hlog *log);
+
+/* The general way of hlog_reserve: turns pages. */
+int hlog_reserve_slow(struct hlog *log, uint64_t size, uint64_t before,
+                      uint64_t *address);
+
+/* Make everything below the present tail read-only; returns the new read_only.  The
+ * safe one follows when everyone has seen it (M2). */
+uint64_t hlog_shift_read_only(struct hlog *log);
+
+/* The address after the last reserved byte. */
+uint64_t hlog_tail(struct hlog *log);
+
+/* Bytes of pages the log has taken. */
+uint64_t hlog_bytes(struct hlog *log);
+
+/* Pin the page of an address, inside the epoch (E6); give it back at any time. */
+uint64_t hlog_pin(struct hlog *log, uint64_t address);
+void hlog_unpin(struct hlog *log, uint64_t page);
+uint64_t hlog_pinned(struct hlog *log);
+
+/* The largest record that fits a page; page 0 is shorter by ADDRESS_FIRST. */
+FASTER_INLINE uint64_t hlog_record_max(const struct hlog *log) {
+    return log->page_size - ADDRESS_FIRST;
+}
+
+FASTER_INLINE struct record *hlog_record(const struct hlog *log, uint64_t address) {
+    return (struct record *)(void *)(log->base + address);
+}
+
+FASTER_INLINE uint64_t hlog_begin(struct hlog *log) {
+    return atomic_load_explicit(&log->begin, memory_order_seq_cst); /* M2 */
+}
+
+FASTER_INLINE uint64_t hlog_read_only(struct hlog *log) {
+    return atomic_load_explicit(&log->read_only, memory_order_seq_cst); /* M2 */
+}
+
+FASTER_INLINE uint64_t hlog_safe_read_only(struct hlog *log) {
+    return atomic_load_explicit(&log->safe_read_only, memory_order_seq_cst); /* M2 */
+}
+
+/* Reserve `size` bytes (a multiple of 8, at most hlog_record_max).  FASTER_OK with the
+ * address, FASTER_RETRY, or FASTER_E_FULL with nothing taken. */
+FASTER_INLINE int hlog_reserve(struct hlog *log, uint64_t size, uint64_t *address) {
+    uint64_t tail = atomic_load_explicit(&log->tail, memory_order_seq_cst); /* M1 */
+    if (faster_unlikely(tail_offset(tail) > log->page_size)) {
+        return FASTER_RETRY; /* L1: never add to a page that is over */
+    }
+    tail = atomic_fetch_add_explicit(&log->tail, size, memory_order_seq_cst); /* M1 */
+    if (faster_likely(tail_offset(tail) + size <= log->page_size)) {
+        *address = (tail_page(tail) << log->page_bits) + tail_offset(tail);
+        return FASTER_OK;
+    }
+    return hlog_reserve_slow(log, size, tail, address);
+}
+
+#endif

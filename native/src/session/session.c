@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* session.c: see session.h */
+#include "session/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/thread.h"
+#include "faster/api.h"
+
+/* Yields before a wait becomes a short sleep: by then the other thread is not running. */
+enum { WAIT_YIELDS = 32, WAIT_PAUSE_US = 50 };
+
+int session_again(struct faster_session *session) {
+    session_count(session, COUNT_RETRY);
+    session_refresh(session);
+    if (session->scratch_need > session->scratch_size) {
+        uint8_t *larger = realloc(session->scratch, (size_t)session->scratch_need);
+        if (larger == NULL) {
+            return -ENOMEM;
+        }
+        session->scratch = larger;
+        session->scratch_size = session->scratch_need;
+        return FASTER_OK;
+    }
+    cpu_relax();
+    return FASTER_OK;
+}
+
+uint64_t faster_session_serial(const struct faster_session *session) {
+    return atomic_load_explicit(&session->serial, memory_order_acquire); /* M2 */
+}
+
+void faster_session_wait(struct faster_session *session) {
+    if (session->generation != fork_generation()) {
+        return;
+    }
+    if (++session->waits % WAIT_YIELDS != 0) {
+        thread_yield();
+    } else {
+        thread_pause_us(WAIT_PAUSE_US);
+    }
+}
