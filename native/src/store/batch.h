@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * batch.h: many operations as one software pipeline
+ *
+ * Level 5.  Includes: store, update.
+ *
+ * Purpose
+ *   A single lookup waits for two cache misses, one after the other: the bucket and the
+ *   record.  In a batch the misses of different items overlap: while item i is finished,
+ *   the record of item i + BATCH_DEPTH and the bucket of item i + 2 * BATCH_DEPTH are on
+ *   their way.
+ *
+ * Model
+ *   Items are done in blocks of BATCH_BLOCK, each under one entry of the session.  In a
+ *   block every item passes three stages, in item order:
+ *
+ *      hash     hash the key, prefetch its bucket
+ *      find     match the bucket, prefetch the record
+ *      finish   do the operation
+ *
+ *   The first two only look; finish acts, with exactly the entry that find saw (R3).  An
+ *   item that finish cannot end (FASTER_RETRY) ends the block; it is then done like a
+ *   single operation, and the next block begins behind it.
+ *
+ * Invariants
+ *   I1  No address found in one block is used in another (E5).
+ *   I2  *done counts the items whose effect and result are complete; serials follow.
+ *
+ * Ordering   as record.h and index.h; a prefetch orders nothing
+ * Progress   A block is bounded; between blocks the batch may wait for others.
+ * Threads    inside the session
+ * Errors     as api.h
+ * Limits     none
+ * Source     Chen et al., ICDE 2004, and Kocberber et al., VLDB 2015, on prefetching
+ *            groups of independent lookups
+ * Tests      tests/store/{validate_batch,torture_batch}.c
+ */
+#ifndef FASTER_STORE_BATCH_H
+#define FASTER_STORE_BATCH_H
+
+#include "store/update.h"
+
+enum {
+    BATCH_BLOCK = 256, /* E5 */
+    BATCH_DEPTH = 16,  /* outstanding first-level misses of today's cores */
+    BATCH_LANES = 64   /* a power of two above 2 * BATCH_DEPTH */
+};
+
+static_assert(BATCH_LANES > 2 * BATCH_DEPTH, "an item keeps its lane to the end");
+
+struct batch {
+    enum update_kind kind; /* for updates */
+    bool reads;            /* a read batch */
+    uint64_t count;
+    const struct faster_items *keys;
+    const struct faster_items *values; /* values or inputs; NULL for reads and deletes */
+    const struct faster_results *results; /* NULL where none are wanted */
+    const struct faster_merge *merge;
+};
+
+/* Do the items from *done on; see api.h. */
+int batch_run(struct faster_session *session, const struct batch *batch, uint64_t *done);
+
+#endif

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/* kv.c: opening and closing a store, and its sessions */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "store/merge.h"
+#include "store/store.h"
+
+enum {
+    SESSIONS_DEFAULT = EPOCH_SLOTS_MAX - 2,
+    /* The worker's slot, and the one for figures and growth asked for from outside. */
+    OWN_SLOTS = 2,
+    INDEX_PERMILLE_DEFAULT = 500,
+    INDEX_BITS_START = 10 /* 64 KiB, 4096 keys before the first growth */
+};
+
+/* Without a budget the log may use this many times the physical memory in addresses;
+ * more would only end in the system's own refusal. */
+enum { RANGE_PER_MEMORY = 4 };
+
+static bool config_is_sane(const struct faster_kv_config *config) {
+    bool fixed = config->layout == FASTER_FIXED;
+    bool layout = fixed || config->layout == FASTER_VARLEN;
+    bool sizes = fixed ? config->key_size >= 1 && config->key_size <= RECORD_KEY_MAX
+                       : config->key_size == 0 && config->value_size == 0;
+    bool hash = config->hash == FASTER_HASH_XXH3 || config->hash == FASTER_HASH_XXH64;
+    bool page = config->page_size == 0 ||
+                (is_power_of_two(config->page_size) &&
+                 config->page_size >= (uint64_t)1 << HLOG_PAGE_BITS_MIN &&
+                 config->page_size <= (uint64_t)1 << HLOG_PAGE_BITS_MAX);
+    bool type = config->value_type <= FASTER_TYPE_F64;
+    bool share = config->index_permille <= 1000;
+    bool sessions = config->sessions_max <= SESSIONS_DEFAULT;
+    return layout && sizes && hash && page && type && share && sessions;
+}
+
+/* A number type must be as wide as the values it describes. */
+static bool type_fits(const struct faster_kv_config *config) {
+    uint32_t size = merge_type_size((enum faster_type)config->value_type);
+    return size == 0 || (config->layout == FASTER_FIXED && config->value_size == size);
+}
+
+static uint32_t page_bits_of(const struct faster_kv_config *config) {
+    return config->page_size != 0 ? bit_highest(config->page_size)
+                                  : HLOG_PAGE_BITS_DEFAULT;
+}
+
+static bool record_fits(const struct faster_kv_config *config) {
+    uint64_t room = ((uint64_t)1 << page_bits_of(config)) - ADDRESS_FIRST;
+    uint64_t fixed = RECORD_FIXED_HEADER + align_up(config->key_size, 8) +
+                     align_up(config->value_size, 8);
+    return config->layout == FASTER_VARLEN || fixed <= room;
+}
+
+static uint64_t log_range(const struct faster_kv_config *config) {
+    uint64_t page = (uint64_t)1 << page_bits_of(config);
+    uint64_t most = memory_physical() * RANGE_PER_MEMORY;
+    uint64_t wanted = config->memory != 0 && config->memory < most ? config->memory : most;
+    uint64_t limit = (uint64_t)1 << ADDRESS_BITS;
+    wanted = wanted < limit ? wanted : limit;
+    return wanted < 2 * page ? 2 * page : wanted;
+}
+
+static uint64_t index_limit(const struct faster_kv_config *config) {
+    uint64_t permille =
+        config->index_permille != 0 ? config->index_permille : INDEX_PERMILLE_DEFAULT;
+    return config->memory != 0 ? config->memory / 1000 * permille : UINT64_MAX;
+}
+
+static uint32_t index_start_bits(const struct faster_kv_config *config) {
+    uint32_t bits = INDEX_BITS_START;
+    if (config->expected_keys != 0) {
+        return index_bits_for(config->expected_keys);
+    }
+    /* A budget too small for the usual start gets a smaller one. */
+    while (bits > INDEX_BITS_MIN &&
+           (sizeof(struct index_bucket) << bits) > index_limit(config) / 2) {
+        bits--;
+    }
+    return bits;
+}
+
+static bool hash_at(void *context, uint64_t address, uint64_t *hash, uint64_t *prev) {
+    struct faster_kv *kv = context;
+    if (address < hlog_begin(&kv->log)) {
+        return false;
+    }
+    struct record *record = hlog_record(&kv->log, address);
+    *hash = kv_hash(kv, record_key(&kv->layout, record),
+                    record_key_size(&kv->layout, record));
+    *prev = info_prev(record_info(record));
+    return true;
+}
+
+static void prefetch_record(void *context, uint64_t address) {
+    struct faster_kv *kv = context;
+    faster_prefetch(hlog_record(&kv->log, address));
+}
+
+static bool kv_work(void *context) {
+    struct faster_kv *kv = context;
+    return index_work(&kv->index);
+}
+
+static void describe(struct faster_kv *kv, const struct faster_kv_config *config) {
+    bool fixed = config->layout == FASTER_FIXED;
+    kv->layout = (struct record_layout){
+        .fixed = fixed,
+        .header = fixed ? RECORD_FIXED_HEADER : RECORD_VARLEN_HEADER,
+        .key_size = config->key_size,
+        .value_size = config->value_size,
+    };
+    kv->hash = (enum faster_hash)config->hash;
+    kv->value_type = (enum faster_type)config->value_type;
+    kv->words = fixed && config->key_size == 8 && config->value_size == 8;
+    kv->generation = fork_generation();
+    atomic_init(&kv->state, 1); /* versions begin at 1 */
+}
+
+/* Build the parts in order; what was built is taken down in reverse when one fails. */
+static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
+    uint32_t sessions =
+        config->sessions_max != 0 ? config->sessions_max : SESSIONS_DEFAULT;
+    struct index_records records = {kv, hash_at, prefetch_record};
+    uint32_t bits = index_start_bits(config);
+    budget_init(&kv->budget, config->memory);
+    epoch_init(&kv->epoch, sessions + OWN_SLOTS);
+    int error = lock_init(&kv->lock);
+    if (error != 0) {
+        goto no_lock;
+    }
+    error = worker_init(&kv->worker, kv_work, kv);
+    if (error != 0) {
+        goto no_worker;
+    }
+    error = hlog_init(&kv->log, &kv->epoch, &kv->budget, page_bits_of(config),
+                      log_range(config));
+    if (error != 0) {
+        goto no_log;
+    }
+    if ((sizeof(struct index_bucket) << bits) > index_limit(config)) {
+        error = FASTER_E_FULL;
+        goto no_index;
+    }
+    error = index_init(&kv->index, &records, &kv->epoch, &kv->worker, &kv->budget,
+                       index_limit(config), bits);
+    if (error != 0) {
+        goto no_index;
+    }
+    error = epoch_slot_take(&kv->epoch, &kv->slot);
+    if (error == 0) {
+        return FASTER_OK;
+    }
+    index_destroy(&kv->index);
+no_index:
+    hlog_destroy(&kv->log);
+no_log:
+    worker_destroy(&kv->worker);
+no_worker:
+    lock_destroy(&kv->lock);
+no_lock:
+    epoch_destroy(&kv->epoch);
+    return error;
+}
+
+int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **out) {
+    if (config->size < sizeof *config || !config_is_sane(config) || !type_fits(config) ||
+        !record_fits(config)) {
+        return FASTER_E_CONFIG;
+    }
+    int error = fork_watch();
+    if (error != 0) {
+        return error;
+    }
+    uint64_t size = align_up(sizeof(struct faster_kv), CACHE_LINE);
+    struct faster_kv *kv = aligned_alloc(CACHE_LINE, (size_t)size);
+    if (kv == NULL) {
+        return -ENOMEM;
+    }
+    memset((void *)kv, 0, (size_t)size);
+    describe(kv, config);
+    error = build(kv, config);
+    if (error != 0) {
+        free(kv);
+        return error;
+    }
+    *out = kv;
+    return FASTER_OK;
+}
+
+/* Give log and index back, once nobody is inside (under the lock).  Borrowed views keep
+ * the log until faster_kv_free. */
+static void release_memory(struct faster_kv *kv) {
+    if (!kv->released) {
+        kv->released = true;
+        worker_stop(&kv->worker);
+        index_destroy(&kv->index);
+        if (hlog_pinned(&kv->log) == 0) {
+            hlog_destroy(&kv->log);
+        }
+    }
+}
+
+int faster_kv_close(struct faster_kv *kv, uint32_t timeout_ms) {
+    if (kv->generation != fork_generation()) {
+        return FASTER_E_FORKED;
+    }
+    (void)atomic_fetch_or_explicit(&kv->state, STATE_CLOSED, memory_order_seq_cst); /* M1 */
+    uint64_t closed_at = epoch_bump(&kv->epoch);
+    uint64_t deadline = clock_ms() + timeout_ms;
+    /* Ends at the deadline at the latest. */
+    while (!epoch_is_safe(&kv->epoch, closed_at)) {
+        epoch_drain(&kv->epoch);
+        if (clock_ms() >= deadline) {
+            return FASTER_E_TIMEOUT;
+        }
+        thread_yield();
+    }
+    lock_enter(&kv->lock);
+    release_memory(kv);
+    lock_leave(&kv->lock);
+    return FASTER_OK;
+}
+
+void faster_kv_free(struct faster_kv *kv) {
+    if (kv->generation != fork_generation()) {
+        return; /* P4: the child frees nothing of its parent's */
+    }
+    if (faster_kv_close(kv, 0) != FASTER_OK) {
+        return; /* somebody is inside: rather keep the memory than pull it away */
+    }
+    hlog_destroy(&kv->log);
+    worker_destroy(&kv->worker);
+    lock_destroy(&kv->lock);
+    epoch_destroy(&kv->epoch);
+    free(kv);
+}
+
+static void link_session(struct faster_kv *kv, struct faster_session *session) {
+    session->next = kv->sessions;
+    if (kv->sessions != NULL) {
+        kv->sessions->prev = session;
+    }
+    kv->sessions = session;
+    kv->session_count++;
+}
+
+static void unlink_session(struct faster_kv *kv, struct faster_session *session) {
+    if (session->prev != NULL) {
+        session->prev->next = session->next;
+    } else {
+        kv->sessions = session->next;
+    }
+    if (session->next != NULL) {
+        session->next->prev = session->prev;
+    }
+    kv->session_count--;
+    for (int i = 0; i < COUNT_KINDS; i++) {
+        /* relaxed: a figure */
+        kv->closed_counts[i] +=
+            atomic_load_explicit(&session->counts[i], memory_order_relaxed);
+    }
+}
+
+int faster_session_open(struct faster_kv *kv, struct faster_session **out) {
+    if (kv->generation != fork_generation()) {
+        return FASTER_E_FORKED;
+    }
+    struct faster_session *session = calloc(1, sizeof *session);
+    if (session == NULL) {
+        return -ENOMEM;
+    }
+    session->kv = kv;
+    session->epoch = &kv->epoch;
+    session->log = &kv->log;
+    session->state = &kv->state;
+    session->generation = kv->generation;
+    lock_enter(&kv->lock);
+    /* relaxed: changes are made before the lock that follows them in close */
+    bool closed =
+        (atomic_load_explicit(&kv->state, memory_order_seq_cst) & STATE_CLOSED) != 0; /* M1 */
+    int error = closed ? FASTER_E_CLOSED : epoch_slot_take(&kv->epoch, &session->slot);
+    if (error == FASTER_OK) {
+        link_session(kv, session);
+    }
+    lock_leave(&kv->lock);
+    if (error != FASTER_OK) {
+        free(session);
+        return error;
+    }
+    *out = session;
+    return FASTER_OK;
+}
+
+/* Mark closed, from inside, so that nobody is or gets in (session.h M3).  The store may
+ * be closed already: then only the mark is left to make. */
+int faster_session_close(struct faster_session *session) {
+    struct faster_kv *kv = session->kv;
+    if (session->generation != fork_generation()) {
+        return FASTER_E_FORKED;
+    }
+    if (atomic_load_explicit(&session->closed, memory_order_seq_cst)) { /* session.h M3 */
+        return FASTER_OK;
+    }
+    int result = epoch_enter(session->epoch, session->slot);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    bool was_closed = atomic_exchange_explicit(&session->closed, true,
+                                               memory_order_seq_cst); /* session.h M3 */
+    epoch_leave(session->epoch, session->slot);
+    if (!was_closed) {
+        lock_enter(&kv->lock);
+        unlink_session(kv, session);
+        lock_leave(&kv->lock);
+        epoch_slot_give(session->slot);
+    }
+    return FASTER_OK;
+}
+
+void faster_session_free(struct faster_session *session) {
+    if (session->generation != fork_generation()) {
+        return; /* P4 */
+    }
+    if (faster_session_close(session) != FASTER_OK) {
+        return; /* somebody is inside */
+    }
+    free(session->scratch);
+    free(session);
+}
+
+int faster_kv_check_merge(struct faster_kv *kv, const struct faster_merge *merge) {
+    return merge_check(merge, kv->value_type, kv->layout.fixed, kv->layout.value_size);
+}
+
+int kv_check_input(const struct faster_kv *kv, const struct faster_merge *merge,
+                   uint64_t key_size, uint64_t input_size) {
+    int result =
+        merge_check(merge, kv->value_type, kv->layout.fixed, kv->layout.value_size);
+    if (result != FASTER_OK || merge->kind == FASTER_MERGE_NATIVE) {
+        return result;
+    }
+    return check_value(kv, key_size, input_size);
+}

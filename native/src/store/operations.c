@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* operations.c: the single operations of api.h */
+#include "store/update.h"
+
+static int read_once(struct faster_session *session, uint64_t hash, const void *key,
+                     uint64_t key_size, void *out, uint64_t capacity,
+                     uint64_t *value_size) {
+    const struct faster_kv *kv = session->kv;
+    struct found found;
+    int result = find_record(session, hash, key, key_size, &found);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    if (kv->words && capacity >= 8) {
+        *value_size = 8;
+        return record_read_word(found.record, record_value(&kv->layout, found.record, 8),
+                                out);
+    }
+    return record_read_value(&kv->layout, found.record, out, capacity, value_size);
+}
+
+int faster_read(struct faster_session *session, const void *key, uint64_t key_size,
+                void *out, uint64_t capacity, uint64_t *value_size) {
+    const struct faster_kv *kv = session->kv;
+    int result = check_key(kv, key_size);
+    if (faster_unlikely(result != FASTER_OK)) {
+        return result;
+    }
+    result = session_enter(session);
+    if (faster_unlikely(result != FASTER_OK)) {
+        return result;
+    }
+    uint64_t hash = kv_hash(kv, key, key_size);
+    KV_ATTEMPT(session, result,
+               read_once(session, hash, key, key_size, out, capacity, value_size));
+    session_count(session, result == FASTER_OK ? COUNT_READ_HIT : COUNT_READ_MISS);
+    session_leave(session);
+    return result;
+}
+
+/* Check the sizes, enter, try, number, leave: the frame of every single update. */
+static int run_update(struct faster_session *session, struct update *update) {
+    const struct faster_kv *kv = session->kv;
+    int result = check_key(kv, update->key_size);
+    if (faster_unlikely(result != FASTER_OK)) {
+        return result;
+    }
+    result = session_enter(session);
+    if (faster_unlikely(result != FASTER_OK)) {
+        return result;
+    }
+    update->hash = kv_hash(kv, update->key, update->key_size);
+    KV_ATTEMPT(session, result, update_once(session, update));
+    update_account(session, update->kind, result);
+    session_leave(session);
+    return result;
+}
+
+/* The same for updates whose value goes into the store as it is. */
+static int run_write(struct faster_session *session, struct update *update) {
+    int result = check_value(session->kv, update->key_size, update->value_size);
+    return faster_likely(result == FASTER_OK) ? run_update(session, update) : result;
+}
+
+int faster_upsert(struct faster_session *session, const void *key, uint64_t key_size,
+                  const void *value, uint64_t value_size) {
+    struct update update = {.kind = UPDATE_UPSERT,
+                            .key = key,
+                            .key_size = key_size,
+                            .value = value,
+                            .value_size = value_size};
+    return run_write(session, &update);
+}
+
+int faster_insert(struct faster_session *session, const void *key, uint64_t key_size,
+                  const void *value, uint64_t value_size) {
+    struct update update = {.kind = UPDATE_INSERT,
+                            .key = key,
+                            .key_size = key_size,
+                            .value = value,
+                            .value_size = value_size};
+    return run_write(session, &update);
+}
+
+int faster_delete(struct faster_session *session, const void *key, uint64_t key_size) {
+    struct update update = {.kind = UPDATE_DELETE, .key = key, .key_size = key_size};
+    return run_update(session, &update);
+}
+
+int faster_compare_and_set(struct faster_session *session, const void *key,
+                           uint64_t key_size, const void *expected,
+                           uint64_t expected_size, const void *value,
+                           uint64_t value_size) {
+    struct update update = {.kind = UPDATE_COMPARE,
+                            .key = key,
+                            .key_size = key_size,
+                            .value = value,
+                            .value_size = value_size,
+                            .expected = expected,
+                            .expected_size = expected_size};
+    return run_write(session, &update);
+}
+
+int faster_rmw(struct faster_session *session, const struct faster_merge *merge,
+               const void *key, uint64_t key_size, const void *input,
+               uint64_t input_size, void *out, uint64_t capacity,
+               uint64_t *value_size) {
+    struct update update = {.kind = UPDATE_RMW,
+                            .key = key,
+                            .key_size = key_size,
+                            .value = input,
+                            .value_size = input_size,
+                            .merge = merge,
+                            .out = out,
+                            .capacity = capacity,
+                            .out_size = value_size};
+    int result = kv_check_input(session->kv, merge, key_size, input_size);
+    return faster_likely(result == FASTER_OK) ? run_update(session, &update) : result;
+}
+
+int faster_view_open(struct faster_session *session, const void *key, uint64_t key_size,
+                     struct faster_view *view) {
+    struct faster_kv *kv = session->kv;
+    struct found found;
+    int result = check_key(kv, key_size);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    result = session_enter(session);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    uint64_t hash = kv_hash(kv, key, key_size);
+    KV_ATTEMPT(session, result, find_record(session, hash, key, key_size, &found));
+    if (result == FASTER_OK && found.address >= hlog_safe_read_only(&kv->log)) {
+        result = FASTER_MUTABLE; /* E6 */
+    }
+    if (result == FASTER_OK && (record_info(found.record) & INFO_TOMBSTONE) != 0) {
+        result = FASTER_NOT_FOUND;
+    }
+    if (result == FASTER_OK) {
+        view->data = (const uint8_t *)found.record +
+                     record_value_offset(&kv->layout, key_size);
+        view->size = record_value_size(&kv->layout, found.record);
+        view->page = hlog_pin(&kv->log, found.address);
+    }
+    session_leave(session);
+    return result;
+}
+
+void faster_view_close(struct faster_kv *kv, const struct faster_view *view) {
+    if (kv->generation == fork_generation()) {
+        hlog_unpin(&kv->log, view->page);
+    }
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scan.c: the live records, in log order
+ *
+ * A scan walks the log from begin to the tail as it was when the scan began (`end`).  A
+ * key may have several records there; it is given at the newest of them below `end`, and
+ * with the value of its newest record at all, so that a key that moves to the tail during
+ * the scan is neither missed nor given twice.
+ *
+ * `end` is followed by a bump and a wait: then everyone who had reserved room below it
+ * has written a record there (hlog.h I2), and the walk meets no header that is still
+ * zero but at the end of a page's written part.
+ */
+#include "store/store.h"
+
+/* Records looked at under one entry (E5): dead ones count too. */
+enum { SCAN_BLOCK = 256 };
+
+struct scan {
+    struct faster_session *session;
+    struct faster_kv *kv;
+    struct faster_cursor *cursor;
+    const struct faster_results *keys;
+    const struct faster_results *values;
+    uint64_t count;
+    uint64_t found;
+    uint64_t need_key;
+    uint64_t need_value;
+};
+
+/* The bytes a record takes in the log. */
+static uint64_t record_extent(const struct record_layout *layout, struct record *record) {
+    if (layout->fixed) {
+        return record_size(layout, layout->key_size, layout->value_size);
+    }
+    return record_value_offset(layout, record_key_size(layout, record)) +
+           record_room(layout, record);
+}
+
+/* Extents change with slack under the record's lock, but their sum does not: room stays.
+ * So two loads of lengths could disagree only about what neither uses alone; the one
+ * load in record_room is enough. */
+static uint64_t next_page(const struct hlog *log, uint64_t address) {
+    return ((address >> log->page_bits) + 1) << log->page_bits;
+}
+
+/* Walk to the next record, over page ends.  False at the scan's end. */
+static bool next_record(struct scan *scan, struct record **record) {
+    const struct hlog *log = &scan->kv->log;
+    struct faster_cursor *cursor = scan->cursor;
+    while (cursor->position < cursor->end) {
+        uint64_t address = cursor->position;
+        uint64_t in_page = address & (log->page_size - 1);
+        bool header_fits = in_page + RECORD_FIXED_HEADER <= log->page_size;
+        *record = hlog_record(log, address);
+        if (header_fits && record_info(*record) != 0) {
+            return true;
+        }
+        cursor->position = next_page(log, address);
+    }
+    return false;
+}
+
+/* Whether the record at `address` is the newest of its key below the scan's end; *newest
+ * gets the newest of all. */
+static int is_turn(struct scan *scan, uint64_t address, const uint8_t *key,
+                   uint64_t key_size, struct record **newest) {
+    struct found found;
+    uint64_t hash = kv_hash(scan->kv, key, key_size);
+    int result = find_record(scan->session, hash, key, key_size, &found);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    *newest = found.record;
+    while (found.address >= scan->cursor->end) { /* ends: each step is below */
+        found.ref.seen = info_prev(record_info(found.record));
+        result = find_in_chain_of(scan->session, key, key_size, &found);
+        if (result != FASTER_OK) {
+            return result;
+        }
+    }
+    return found.address == address ? FASTER_OK : FASTER_NOT_FOUND;
+}
+
+static bool room_for_key(struct scan *scan, uint64_t key_size) {
+    const struct faster_results *keys = scan->keys;
+    scan->need_key = key_size;
+    return keys->offsets == NULL ||
+           keys->capacity - keys->offsets[scan->found] >= key_size;
+}
+
+/* Copy the key and the newest value to row `found`. */
+static int give(struct scan *scan, struct record *newest, const uint8_t *key,
+                uint64_t key_size) {
+    const struct record_layout *layout = &scan->kv->layout;
+    const struct faster_results *keys = scan->keys;
+    const struct faster_results *values = scan->values;
+    uint64_t row = scan->found;
+    uint64_t at = layout->fixed ? row * key_size : keys->offsets[row];
+    if (!room_for_key(scan, key_size)) {
+        return FASTER_SHORT;
+    }
+    if (values != NULL) {
+        uint64_t width = layout->value_size;
+        uint64_t to = layout->fixed ? row * width : values->offsets[row];
+        uint64_t room = layout->fixed ? width : values->capacity - to;
+        uint64_t size = 0;
+        int result = record_read_value(layout, newest, values->data + to, room, &size);
+        scan->need_value = size;
+        if (result != FASTER_OK) {
+            return result;
+        }
+        if (!layout->fixed) {
+            values->offsets[row + 1] = to + size;
+        }
+    } else if ((record_info(newest) & INFO_TOMBSTONE) != 0) {
+        return FASTER_NOT_FOUND;
+    }
+    memcpy(keys->data + at, key, (size_t)key_size);
+    if (!layout->fixed) {
+        keys->offsets[row + 1] = at + key_size;
+    }
+    scan->found++;
+    return FASTER_OK;
+}
+
+/* Look at one record.  FASTER_OK also when it is not to be given. */
+static int visit(struct scan *scan, struct record *record) {
+    const struct record_layout *layout = &scan->kv->layout;
+    uint64_t address = scan->cursor->position;
+    uint64_t key_size = record_key_size(layout, record);
+    const uint8_t *key = record_key(layout, record);
+    struct record *newest;
+    if ((record_info(record) & INFO_INVALID) != 0) {
+        return FASTER_OK;
+    }
+    int result = is_turn(scan, address, key, key_size, &newest);
+    if (result == FASTER_OK) {
+        result = give(scan, newest, key, key_size);
+    }
+    return result == FASTER_NOT_FOUND ? FASTER_OK : result;
+}
+
+/* At most SCAN_BLOCK records under one entry.  *over is set at the scan's end. */
+static int scan_block(struct scan *scan, bool *over) {
+    for (int i = 0; i < SCAN_BLOCK && scan->found < scan->count; i++) {
+        struct record *record;
+        if (!next_record(scan, &record)) {
+            *over = true;
+            return FASTER_OK;
+        }
+        int result = visit(scan, record);
+        if (result != FASTER_OK) {
+            return result;
+        }
+        scan->cursor->position += record_extent(&scan->kv->layout, record);
+    }
+    return FASTER_OK;
+}
+
+/* Fix the end, and wait until everything below it is written (outside: E4). */
+static int begin_scan(struct scan *scan) {
+    struct faster_session *session = scan->session;
+    int result = session_enter(session);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    uint64_t position = session->begin;
+    uint64_t end = hlog_tail(&scan->kv->log);
+    uint64_t bumped_from = epoch_bump(session->epoch);
+    session_leave(session);
+    epoch_wait(session->epoch, bumped_from);
+    scan->cursor->position = position;
+    scan->cursor->end = end;
+    return FASTER_OK;
+}
+
+static int run_scan(struct scan *scan) {
+    struct faster_session *session = scan->session;
+    bool over = false;
+    int result = FASTER_OK;
+    while (result == FASTER_OK && !over && scan->found < scan->count) {
+        result = session_enter(session);
+        if (result == FASTER_OK) {
+            result = scan_block(scan, &over);
+            session_leave(session);
+        }
+        if (result == FASTER_RETRY) {
+            faster_session_wait(session);
+            result = FASTER_OK;
+        }
+    }
+    /* What was found is given first; the next call says that its first does not fit. */
+    return result == FASTER_SHORT && scan->found != 0 ? FASTER_OK : result;
+}
+
+int faster_scan_next(struct faster_session *session, struct faster_cursor *cursor,
+                     const struct faster_results *keys,
+                     const struct faster_results *values, uint64_t count,
+                     uint64_t *found, uint64_t *need_key, uint64_t *need_value) {
+    struct scan scan = {.session = session,
+                        .kv = session->kv,
+                        .cursor = cursor,
+                        .keys = keys,
+                        .values = values,
+                        .count = count};
+    int result = FASTER_OK;
+    while (cursor->position == 0 && result == FASTER_OK) {
+        result = begin_scan(&scan);
+        if (result == FASTER_RETRY) {
+            faster_session_wait(session); /* ends: a helper is inside for one step */
+            result = FASTER_OK;
+        }
+    }
+    if (result == FASTER_OK) {
+        result = run_scan(&scan);
+    }
+    *found = scan.found;
+    *need_key = scan.need_key;
+    *need_value = scan.need_value;
+    return result;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* stats.c: figures, and growth asked for from outside */
+#include "store/store.h"
+
+/* Enter the store's own slot (under the lock): tables may not go while we look. */
+static int enter_from_outside(struct faster_kv *kv) {
+    uint64_t state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
+    if ((state & STATE_CLOSED) != 0) {
+        return FASTER_E_CLOSED;
+    }
+    int result = epoch_enter(&kv->epoch, kv->slot);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
+    if ((state & STATE_CLOSED) != 0) {
+        epoch_leave(&kv->epoch, kv->slot);
+        return FASTER_E_CLOSED;
+    }
+    return FASTER_OK;
+}
+
+static uint64_t count_of(struct faster_kv *kv, enum session_count kind) {
+    uint64_t sum = kv->closed_counts[kind];
+    for (struct faster_session *s = kv->sessions; s != NULL; s = s->next) {
+        /* relaxed: a figure */
+        sum += atomic_load_explicit(&s->counts[kind], memory_order_relaxed);
+    }
+    return sum;
+}
+
+
+static void fill_index(struct faster_kv *kv, struct faster_kv_stats *stats) {
+    struct index_table *table = index_current(&kv->index);
+    struct index_table *next = table_next(table);
+    struct index_table *newest = next != NULL ? next : table;
+    stats->index_bytes = index_bytes(&kv->index);
+    stats->index_buckets = newest->mask + 1;
+    /* relaxed: figures, all four */
+    stats->index_entries =
+        atomic_load_explicit(&table->entries, memory_order_relaxed);
+    stats->index_overflow = overflow_count(&newest->pool);
+    /* relaxed: as above */
+    stats->index_growths = atomic_load_explicit(&kv->index.growths, memory_order_relaxed);
+    stats->index_growing = next != NULL;
+    /* relaxed: as above */
+    stats->index_saturated =
+        atomic_load_explicit(&kv->index.saturated, memory_order_relaxed);
+}
+
+static void fill_rest(struct faster_kv *kv, struct faster_kv_stats *stats) {
+    stats->sessions = kv->session_count;
+    stats->address_begin = hlog_begin(&kv->log);
+    stats->address_read_only = hlog_read_only(&kv->log);
+    stats->address_tail = hlog_tail(&kv->log);
+    stats->log_bytes = hlog_bytes(&kv->log);
+    stats->reads_hit = count_of(kv, COUNT_READ_HIT);
+    stats->reads_missed = count_of(kv, COUNT_READ_MISS);
+    stats->upserts = count_of(kv, COUNT_UPSERT);
+    stats->inserts = count_of(kv, COUNT_INSERT);
+    stats->rmws = count_of(kv, COUNT_RMW);
+    stats->deletes = count_of(kv, COUNT_DELETE);
+    stats->compares = count_of(kv, COUNT_COMPARE);
+    stats->retries = count_of(kv, COUNT_RETRY);
+    /* relaxed: a figure */
+    stats->epoch = atomic_load_explicit(&kv->epoch.current, memory_order_relaxed);
+}
+
+int faster_kv_stats(struct faster_kv *kv, struct faster_kv_stats *stats) {
+    struct faster_kv_stats full = {.size = sizeof full};
+    if (kv->generation != fork_generation()) {
+        return FASTER_E_FORKED;
+    }
+    lock_enter(&kv->lock);
+    int result = enter_from_outside(kv);
+    if (result == FASTER_OK) {
+        fill_index(kv, &full);
+        fill_rest(kv, &full);
+        epoch_leave(&kv->epoch, kv->slot);
+    }
+    lock_leave(&kv->lock);
+    if (result == FASTER_OK) {
+        uint32_t size = stats->size < full.size ? stats->size : full.size;
+        full.size = size;
+        memcpy(stats, &full, size);
+    }
+    return result;
+}
+
+int faster_kv_grow_index(struct faster_kv *kv) {
+    if (kv->generation != fork_generation()) {
+        return FASTER_E_FORKED;
+    }
+    lock_enter(&kv->lock);
+    int result = enter_from_outside(kv);
+    if (result == FASTER_OK) {
+        result = index_grow(&kv->index);
+        epoch_leave(&kv->epoch, kv->slot);
+    }
+    lock_leave(&kv->lock);
+    return result;
+}
+
+const struct faster_hot_table *faster_hot_table(void) {
+    static const struct faster_hot_table table = {
+        .abi = FASTER_ABI,
+        .size = sizeof table,
+        .read = faster_read,
+        .upsert = faster_upsert,
+        .insert = faster_insert,
+        .remove = faster_delete,
+        .rmw = faster_rmw,
+        .compare_and_set = faster_compare_and_set,
+        .read_many = faster_read_many,
+        .upsert_many = faster_upsert_many,
+        .rmw_many = faster_rmw_many,
+        .delete_many = faster_delete_many,
+        .session_serial = faster_session_serial,
+        .session_wait = faster_session_wait,
+        .session_close = faster_session_close,
+        .session_free = faster_session_free,
+        .error_text = faster_strerror,
+    };
+    return &table;
+}

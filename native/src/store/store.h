@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store.h: the pieces of one store, and what its operations share
+ *
+ * Level 5.  Includes: base, epoch, hash, index, log, record, session, worker.
+ *
+ * Purpose
+ *   A store is an index over a log, used by sessions.  This header holds the struct that
+ *   joins them; the operations are in files of their own.
+ *
+ * Model
+ *   lookup   hash -> index entry -> chain of records, newest first -> the key's record
+ *   read     copy the value under the record's protocol
+ *   update   in place where R2 allows, else a new record before the chain (R3, R4)
+ *
+ * Invariants
+ *   I1  What a lookup finds first is the key's newest record that is not invalid.
+ *   I2  A key is live if that record is not a tombstone.
+ *
+ * Ordering
+ *   M1  state is stored seq_cst by close, then bumped; sessions load it after entering
+ *       (epoch.h M1).
+ *
+ * Progress   Operations are lock-free but for records that another thread is changing,
+ *            which ends in FASTER_RETRY.
+ * Threads    any, each through a session of its own
+ * Errors     as api.h
+ * Limits     as api.h
+ * Source     Chandramouli et al., SIGMOD 2018
+ * Tests      tests/store/
+ */
+#ifndef FASTER_STORE_STORE_H
+#define FASTER_STORE_STORE_H
+
+#include "base/budget.h"
+#include "base/thread.h"
+#include "faster/api.h"
+#include "hash/hash.h"
+#include "index/index.h"
+#include "log/hlog.h"
+#include "record/record.h"
+#include "session/session.h"
+#include "worker/worker.h"
+
+/* Attempts inside one entry before the caller is asked to wait outside (E4). */
+enum { ATTEMPTS_MAX = 16 };
+
+struct faster_kv {
+    /* set once */
+    struct record_layout layout;
+    enum faster_hash hash;
+    enum faster_type value_type;
+    uint32_t generation;
+    bool words; /* 8-byte keys and values in a fixed layout: the paths made for them */
+
+    struct hlog log;
+    struct index index;
+    struct epoch epoch;
+    struct budget budget;
+    struct worker worker;
+    _Alignas(CACHE_LINE) _Atomic uint64_t state; /* M1 */
+
+    /* under `lock` */
+    struct lock lock;
+    struct faster_session *sessions;
+    uint32_t session_count;
+    struct epoch_slot *slot;              /* for figures and growth from outside */
+    uint64_t closed_counts[COUNT_KINDS]; /* of sessions that have ended */
+    bool released;
+};
+
+FASTER_INLINE uint64_t kv_hash(const struct faster_kv *kv, const void *key,
+                               uint64_t key_size) {
+    return hash_key((uint32_t)kv->hash, key, key_size);
+}
+
+/* A key's newest record, or where it would go. */
+struct found {
+    struct index_ref ref;
+    uint64_t address;
+    struct record *record;
+};
+
+/* Follow the chain that an index entry begins (I1). */
+FASTER_INLINE int find_in_chain_of(struct faster_session *session, const void *key,
+                                   uint64_t key_size, struct found *found) {
+    const struct faster_kv *kv = session->kv;
+    uint64_t address = entry_address(found->ref.seen);
+    while (address >= session->begin) { /* ends: prev is below (record_format.h I2) */
+        struct record *record = hlog_record(&kv->log, address);
+        uint64_t info = record_info(record);
+        if (faster_likely(record_has_key(&kv->layout, record, key, key_size)) &&
+            faster_likely((info & INFO_INVALID) == 0)) {
+            found->address = address;
+            found->record = record;
+            return FASTER_OK;
+        }
+        address = info_prev(info);
+    }
+    return FASTER_NOT_FOUND;
+}
+
+FASTER_INLINE int find_record(struct faster_session *session, uint64_t hash,
+                              const void *key, uint64_t key_size, struct found *found) {
+    int result = index_find(&session->kv->index, hash, &found->ref);
+    return result == FASTER_OK ? find_in_chain_of(session, key, key_size, found)
+                               : result;
+}
+
+/* Sizes that the store's layout allows. */
+static inline int check_key(const struct faster_kv *kv, uint64_t key_size) {
+    bool fits = kv->layout.fixed ? key_size == kv->layout.key_size
+                                 : key_size <= RECORD_KEY_MAX &&
+                                       record_size(&kv->layout, key_size, 0) <=
+                                           hlog_record_max(&kv->log);
+    return fits ? FASTER_OK : FASTER_E_KEY_SIZE;
+}
+
+static inline int check_value(const struct faster_kv *kv, uint64_t key_size,
+                              uint64_t value_size) {
+    bool fits = kv->layout.fixed
+                    ? value_size == kv->layout.value_size
+                    : value_size <= kv->log.page_size &&
+                          record_size(&kv->layout, key_size, value_size) <=
+                              hlog_record_max(&kv->log);
+    return fits ? FASTER_OK : FASTER_E_VALUE_SIZE;
+}
+
+/* Whether a merge and its input apply to the store. */
+int kv_check_input(const struct faster_kv *kv, const struct faster_merge *merge,
+                   uint64_t key_size, uint64_t input_size);
+
+/* Run `attempt` until it is not FASTER_RETRY, at most ATTEMPTS_MAX times. */
+#define KV_ATTEMPT(session, result, attempt)                            \
+    do {                                                                \
+        for (int tries_ = 0; tries_ < ATTEMPTS_MAX; tries_++) {         \
+            (result) = (attempt);                                       \
+            if (faster_likely((result) != FASTER_RETRY)) {              \
+                break;                                                  \
+            }                                                           \
+            int again_ = session_again(session);                        \
+            if (again_ != FASTER_OK) {                                  \
+                (result) = again_;                                      \
+                break;                                                  \
+            }                                                           \
+        }                                                               \
+    } while (0)
+
+#endif
