@@ -19,6 +19,7 @@
  *
  * Invariants
  *   I1  An entry that is not zero has an address that is not zero.
+ *   I2  No tag is 0, so a free place has the tag of no entry.
  * Ordering   see index.h
  * Progress   pure functions
  * Threads    any
@@ -52,9 +53,11 @@ static_assert(ENTRY_ADDRESS_BITS + ENTRY_TAG_BITS + 2 == 64,
 
 static inline uint64_t entry_address(uint64_t entry) { return entry & ENTRY_ADDRESS_MASK; }
 
-/* The tag in its place, as it stands in an entry. */
+/* The tag in its place, as it stands in an entry.  I2: 0 becomes 1, which costs those
+ * two tags a false match now and then and every lookup nothing. */
 static inline uint64_t entry_tag_of_hash(uint64_t hash) {
-    return (hash >> (64 - ENTRY_TAG_BITS)) << ENTRY_TAG_SHIFT;
+    uint64_t tag = hash >> (64 - ENTRY_TAG_BITS);
+    return (tag + (uint64_t)(tag == 0)) << ENTRY_TAG_SHIFT;
 }
 
 static inline uint64_t entry_make(uint64_t tag, uint64_t address) { return tag | address; }

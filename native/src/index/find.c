@@ -3,10 +3,6 @@
 #include "base/assert.h"
 #include "index/index.h"
 
-static uint64_t overflow_word(struct index_bucket *bucket) {
-    return atomic_load_explicit(&bucket->overflow, memory_order_acquire); /* M1 */
-}
-
 static int find_in_chain(struct index_table *table, uint64_t hash,
                          struct index_ref *ref) {
     uint64_t tag = entry_tag_of_hash(hash);
@@ -16,26 +12,22 @@ static int find_in_chain(struct index_table *table, uint64_t hash,
     ref->place = NULL;
     ref->seen = 0;
     for (;;) { /* ends with the chain, which only grows by inserted entries */
-        struct bucket_view view;
-        bucket_look(bucket, tag, &view);
-        uint64_t overflow = overflow_word(bucket);
-        if (faster_unlikely(((view.any | overflow) & ENTRY_FROZEN) != 0)) {
+        if (index_match(bucket, tag, ref)) {
+            return FASTER_OK;
+        }
+        struct bucket_room room = bucket_room(bucket);
+        if (faster_unlikely(room.frozen)) {
             return FASTER_RETRY;
         }
         ref->bucket = bucket;
-        if (view.matches != 0) {
-            uint32_t i = bit_lowest(view.matches);
-            ref->place = &bucket->entries[i];
-            ref->seen = view.words[i];
-            return FASTER_OK;
+        if (room.empty != 0 && ref->place == NULL) {
+            ref->place = &bucket->entries[bit_lowest(room.empty)];
         }
-        if (view.empty != 0 && ref->place == NULL) {
-            ref->place = &bucket->entries[bit_lowest(view.empty)];
-        }
-        if (overflow == 0) {
+        if (room.overflow == 0) {
+            ref->seen = 0;
             return FASTER_NOT_FOUND;
         }
-        bucket = overflow_bucket(&table->pool, overflow);
+        bucket = overflow_bucket(&table->pool, room.overflow);
     }
 }
 
@@ -59,7 +51,7 @@ int index_ruling_slow(struct index_table *table, uint64_t hash,
     return FASTER_OK;
 }
 
-int index_find(struct index *index, uint64_t hash, struct index_ref *ref) {
+int index_find_far(struct index *index, uint64_t hash, struct index_ref *ref) {
     struct index_table *table;
     int result = index_ruling(index, hash, &table);
     return result == FASTER_OK ? find_in_chain(table, hash, ref) : result;

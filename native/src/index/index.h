@@ -161,8 +161,8 @@ void index_destroy(struct index *index);
 uint32_t index_bits_for(uint64_t keys);
 
 /* Find the entry of a hash.  FASTER_OK, FASTER_NOT_FOUND (ref tells where to insert), or
- * FASTER_RETRY. */
-int index_find(struct index *index, uint64_t hash, struct index_ref *ref);
+ * FASTER_RETRY.  index_find tries the common case first. */
+int index_find_far(struct index *index, uint64_t hash, struct index_ref *ref);
 
 /* Put `address` where the lookup looked, if nothing has changed there since: the entry
  * still has the word seen, or is still absent.  FASTER_OK, FASTER_RETRY, FASTER_E_FULL. */
@@ -209,34 +209,67 @@ FASTER_INLINE struct index_bucket *index_bucket_hint(struct index_table *table,
     return &table->buckets[hash & table->mask];
 }
 
+/* Look for the tag in one bucket.  The word is loaded again after the match, because
+ * another thread may have moved the entry on; what is seen is one load. */
+FASTER_INLINE bool index_match(struct index_bucket *bucket, uint64_t tag,
+                               struct index_ref *ref) {
+    uint32_t matches = bucket_match(bucket, tag);
+    if (matches == 0) {
+        return false;
+    }
+    uint32_t i = bit_lowest(matches);
+    uint64_t word = bucket_entry(bucket, i);
+    if (faster_unlikely(!entry_is(word, tag))) {
+        return false; /* frozen meanwhile: bucket_room will tell */
+    }
+    ref->place = &bucket->entries[i];
+    ref->seen = word;
+    return true;
+}
+
 /*
- * The common case of index_find, inlined: one table, entry in the first bucket, or a
- * free place there and no overflow.  False when the general way must be gone.
+ * The common cases of index_find, inlined: one table, and the entry in the first bucket,
+ * or no entry and no overflow.  False when the general way must be gone.
  */
 FASTER_INLINE bool index_find_near(struct index_table *table, uint64_t hash,
                                    struct index_ref *ref) {
-    struct bucket_view view;
     struct index_bucket *bucket = &table->buckets[hash & table->mask];
-    bucket_look(bucket, entry_tag_of_hash(hash), &view);
-    uint64_t overflow = atomic_load_explicit(&bucket->overflow, memory_order_acquire); /* M1 */
-    if (faster_unlikely(((view.any | overflow) & ENTRY_FROZEN) != 0)) {
-        return false;
-    }
     ref->table = table;
     ref->bucket = bucket;
     ref->hash = hash;
-    if (faster_likely(view.matches != 0)) {
-        uint32_t i = bit_lowest(view.matches);
-        ref->place = &bucket->entries[i];
-        ref->seen = view.words[i];
+    if (faster_likely(index_match(bucket, entry_tag_of_hash(hash), ref))) {
         return true;
     }
-    if (overflow != 0 || view.empty == 0) {
+    struct bucket_room room = bucket_room(bucket);
+    if (room.frozen || room.overflow != 0 || room.empty == 0) {
         return false;
     }
-    ref->place = &bucket->entries[bit_lowest(view.empty)];
+    ref->place = &bucket->entries[bit_lowest(room.empty)];
     ref->seen = 0;
     return true;
+}
+
+/* For who only reads: the word of the entry, 0 when absent.  False as index_find_near. */
+FASTER_INLINE bool index_peek(struct index_table *table, uint64_t hash, uint64_t *seen) {
+    struct index_bucket *bucket = &table->buckets[hash & table->mask];
+    uint64_t tag = entry_tag_of_hash(hash);
+    uint32_t matches = bucket_match(bucket, tag);
+    if (faster_likely(matches != 0)) {
+        *seen = bucket_entry(bucket, bit_lowest(matches));
+        return entry_is(*seen, tag);
+    }
+    struct bucket_room room = bucket_room(bucket);
+    *seen = 0;
+    return !room.frozen && room.overflow == 0;
+}
+
+FASTER_INLINE int index_find(struct index *index, uint64_t hash, struct index_ref *ref) {
+    struct index_table *table = index_current(index);
+    if (faster_likely(table_next(table) == NULL) &&
+        faster_likely(index_find_near(table, hash, ref))) {
+        return ref->seen != 0 ? FASTER_OK : FASTER_NOT_FOUND;
+    }
+    return index_find_far(index, hash, ref);
 }
 
 #endif

@@ -6,14 +6,13 @@
  * short key, and a value of about a hundred bytes. */
 enum { PREFETCH_VARLEN = 192, PREFETCH_MAX = 256 };
 
+/* An entry word that no index holds: the lookup must be made the general way. */
+#define LANE_FAR UINT64_MAX
+
 /* One item on its way through the stages. */
 struct lane {
-    const uint8_t *key;
-    uint64_t key_size;
     uint64_t hash;
-    struct index_table *table;
-    struct index_ref ref;
-    bool near; /* ref holds what the lookup saw */
+    uint64_t seen; /* the entry's word, 0 when absent, or LANE_FAR */
 };
 
 /* What holds for a whole block. */
@@ -21,10 +20,22 @@ struct block {
     struct faster_session *session;
     struct faster_kv *kv;
     const struct batch *batch;
-    struct index_table *table; /* the only one, or NULL while the index grows */
-    uint64_t prefetch;         /* bytes of each record */
-    uint64_t hits;             /* reads that found their key */
+    uint64_t prefetch; /* bytes of each record */
+    uint64_t hits;     /* reads that found their key */
+    uint64_t updated;  /* words changed in place and not yet counted */
     struct lane lanes[BATCH_LANES];
+};
+
+/* Copies of what the stages read for every item.  A local of the stages' caller: the
+ * compiler keeps it in registers, which it may not do with fields of shared structs
+ * across atomic loads. */
+struct view {
+    const struct faster_items *keys;
+    const uint8_t *key_data;
+    uint64_t key_stride;
+    const uint8_t *log_base;
+    struct index_table *table; /* the only one, or NULL while the index grows */
+    uint32_t hash;
 };
 
 FASTER_INLINE const uint8_t *item_at(const struct faster_items *items, uint64_t i) {
@@ -37,46 +48,53 @@ FASTER_INLINE uint64_t item_size(const struct faster_items *items, uint64_t i) {
                                   : items->size;
 }
 
-FASTER_INLINE void stage_hash(struct block *block, uint64_t i, bool words) {
-    struct lane *lane = &block->lanes[i % BATCH_LANES];
-    const struct faster_kv *kv = block->kv;
-    lane->key = item_at(block->batch->keys, i);
-    lane->key_size = words ? 8 : item_size(block->batch->keys, i);
-    lane->hash = kv_hash(kv, lane->key, lane->key_size);
-    lane->table = block->table;
-    if (faster_unlikely(lane->table == NULL) &&
-        index_ruling(&block->kv->index, lane->hash, &lane->table) != FASTER_OK) {
-        lane->table = NULL;
-        return;
-    }
-    faster_prefetch(index_bucket_hint(lane->table, lane->hash));
+FASTER_INLINE const uint8_t *key_at(const struct view *view, uint64_t i, bool words) {
+    return words ? view->key_data + i * view->key_stride : item_at(view->keys, i);
 }
 
-FASTER_INLINE void stage_find(struct block *block, uint64_t i, bool words) {
+FASTER_INLINE uint64_t key_size_at(const struct view *view, uint64_t i, bool words) {
+    return words ? 8 : item_size(view->keys, i);
+}
+
+FASTER_INLINE void stage_hash(struct block *block, const struct view *view, uint64_t i,
+                              bool words) {
     struct lane *lane = &block->lanes[i % BATCH_LANES];
-    lane->near = lane->table != NULL &&
-                 index_find_near(lane->table, lane->hash, &lane->ref);
-    if (faster_likely(lane->near)) {
-        const uint8_t *record =
-            block->kv->log.base + entry_address(lane->ref.seen);
-        faster_prefetch(record);
-        for (uint64_t at = CACHE_LINE; !words && at < block->prefetch; at += CACHE_LINE) {
-            faster_prefetch(record + at);
-        }
+    uint64_t hash =
+        hash_key(view->hash, key_at(view, i, words), key_size_at(view, i, words));
+    lane->hash = hash;
+    if (faster_likely(view->table != NULL)) {
+        faster_prefetch(index_bucket_hint(view->table, hash));
+    }
+}
+
+FASTER_INLINE void stage_find(struct block *block, const struct view *view, uint64_t i,
+                              bool words) {
+    struct lane *lane = &block->lanes[i % BATCH_LANES];
+    uint64_t seen;
+    if (faster_unlikely(view->table == NULL ||
+                        !index_peek(view->table, lane->hash, &seen))) {
+        lane->seen = LANE_FAR;
+        return;
+    }
+    lane->seen = seen;
+    const uint8_t *record = view->log_base + entry_address(seen);
+    faster_prefetch(record);
+    for (uint64_t at = CACHE_LINE; !words && at < block->prefetch; at += CACHE_LINE) {
+        faster_prefetch(record + at);
     }
 }
 
 /* End the lookup that find began. */
-FASTER_INLINE int lane_lookup(struct block *block, struct lane *lane,
-                              struct found *found) {
-    if (faster_unlikely(!lane->near)) {
-        return find_record(block->session, lane->hash, lane->key, lane->key_size, found);
+FASTER_INLINE int lane_lookup(struct block *block, const struct view *view, uint64_t i,
+                              struct found *found, bool words) {
+    const struct lane *lane = &block->lanes[i % BATCH_LANES];
+    const uint8_t *key = key_at(view, i, words);
+    uint64_t key_size = key_size_at(view, i, words);
+    if (faster_unlikely(lane->seen == LANE_FAR)) {
+        return find_record(block->session, lane->hash, key, key_size, found);
     }
-    found->ref = lane->ref;
-    if (lane->ref.seen == 0) {
-        return FASTER_NOT_FOUND;
-    }
-    return find_in_chain_of(block->session, lane->key, lane->key_size, found);
+    found->ref.seen = lane->seen;
+    return find_in_chain_of(block->session, key, key_size, found);
 }
 
 static uint64_t room_left(const struct faster_results *results, uint64_t i) {
@@ -95,13 +113,13 @@ FASTER_INLINE void note_result(const struct faster_kv *kv,
     }
 }
 
-FASTER_INLINE int finish_read(struct block *block, uint64_t i, bool words) {
-    struct lane *lane = &block->lanes[i % BATCH_LANES];
+FASTER_INLINE int finish_read(struct block *block, const struct view *view, uint64_t i,
+                              bool words) {
     struct faster_kv *kv = block->kv;
     const struct faster_results *results = block->batch->results;
     struct found found;
     uint64_t size = 0;
-    int result = lane_lookup(block, lane, &found);
+    int result = lane_lookup(block, view, i, &found, words);
     if (result == FASTER_OK && words) {
         result = record_read_word(found.record,
                                   record_value(&kv->layout, found.record, 8),
@@ -126,11 +144,10 @@ static void describe_update(const struct block *block, uint64_t i, uint64_t *siz
                             struct update *update) {
     const struct batch *batch = block->batch;
     const struct faster_results *results = batch->results;
-    const struct lane *lane = &block->lanes[i % BATCH_LANES];
     *update = (struct update){.kind = batch->kind,
-                              .key = lane->key,
-                              .key_size = lane->key_size,
-                              .hash = lane->hash,
+                              .key = item_at(batch->keys, i),
+                              .key_size = item_size(batch->keys, i),
+                              .hash = block->lanes[i % BATCH_LANES].hash,
                               .merge = batch->merge,
                               .out_size = size};
     if (batch->values != NULL) {
@@ -155,12 +172,13 @@ static void note_update(const struct block *block, uint64_t i, int result,
     }
 }
 
-static FASTER_NOINLINE int finish_update_general(struct block *block, uint64_t i,
-                                                 int looked, struct found *found) {
+/* The lookup is made again: its lines are in the cache, and a publication needs the
+ * entry as it is now. */
+static FASTER_NOINLINE int finish_update_general(struct block *block, uint64_t i) {
     struct update update;
     uint64_t size = 0;
     describe_update(block, i, &size, &update);
-    int result = update_found(block->session, &update, looked, found);
+    int result = update_once(block->session, &update);
     update_account(block->session, update.kind, result);
     if (result < 0 || result == FASTER_RETRY || result == FASTER_SHORT) {
         return result;
@@ -169,59 +187,105 @@ static FASTER_NOINLINE int finish_update_general(struct block *block, uint64_t i
     return FASTER_OK;
 }
 
-FASTER_INLINE int finish_update(struct block *block, uint64_t i, bool words) {
-    struct lane *lane = &block->lanes[i % BATCH_LANES];
-    struct faster_kv *kv = block->kv;
+/* Change a word in place; FASTER_PENDING when that is not the way. */
+FASTER_INLINE int finish_word(struct block *block, uint64_t i, const struct found *found) {
     const struct batch *batch = block->batch;
-    struct found found;
-    int looked = lane_lookup(block, lane, &found);
-    if (words && faster_likely(looked == FASTER_OK) && update_is_word(batch->kind, batch->merge)) {
-        uint64_t merged;
-        uint64_t input;
-        memcpy(&input, item_at(batch->values, i), 8);
-        int result = update_word(block->session, &found, batch->kind, batch->merge, input,
-                                 &merged);
-        if (faster_likely(result == FASTER_OK)) {
-            session_issue(block->session);
-            session_count(block->session,
-                          batch->kind == UPDATE_RMW ? COUNT_RMW : COUNT_UPSERT);
-            if (batch->results != NULL && batch->results->data != NULL) {
-                memcpy(batch->results->data + i * 8, &merged, 8);
+    const struct faster_results *results = batch->results;
+    uint64_t merged;
+    uint64_t input;
+    memcpy(&input, item_at(batch->values, i), 8);
+    int result =
+        update_word(block->session, found, batch->kind, batch->merge, input, &merged);
+    if (faster_unlikely(result != FASTER_OK)) {
+        return result;
+    }
+    session_issue(block->session);
+    block->updated++;
+    if (results != NULL && results->data != NULL) {
+        memcpy(results->data + i * 8, &merged, 8);
+    }
+    if (results != NULL && results->flags != NULL) {
+        results->flags[i] = 1;
+    }
+    return FASTER_OK;
+}
+
+FASTER_INLINE int finish_update(struct block *block, const struct view *view, uint64_t i,
+                                bool words) {
+    if (words) {
+        struct found found;
+        int looked = lane_lookup(block, view, i, &found, true);
+        if (faster_likely(looked == FASTER_OK)) {
+            int result = finish_word(block, i, &found);
+            if (faster_likely(result != FASTER_PENDING)) {
+                return result;
             }
-            if (batch->results != NULL) {
-                note_result(kv, batch->results, i, 8, true);
-            }
-            return FASTER_OK;
         }
-        if (result != FASTER_PENDING) {
+    }
+    return finish_update_general(block, i);
+}
+
+/* Half-open ranges of items [from, to) through one stage each. */
+FASTER_INLINE void hash_group(struct block *block, const struct view *view, uint64_t from,
+                              uint64_t to, bool words) {
+    for (uint64_t i = from; i < to; i++) {
+        stage_hash(block, view, i, words);
+    }
+}
+
+FASTER_INLINE void find_group(struct block *block, const struct view *view, uint64_t from,
+                              uint64_t to, bool words) {
+    for (uint64_t i = from; i < to; i++) {
+        stage_find(block, view, i, words);
+    }
+}
+
+FASTER_INLINE int finish_group(struct block *block, const struct view *view,
+                               uint64_t *done, uint64_t to, bool reads, bool words) {
+    for (uint64_t i = *done; i < to; i++) {
+        int result = reads ? finish_read(block, view, i, words)
+                           : finish_update(block, view, i, words);
+        if (faster_unlikely(result != FASTER_OK)) {
+            *done = i;
             return result;
         }
     }
-    return finish_update_general(block, i, looked, &found);
+    *done = to;
+    return FASTER_OK;
 }
 
-/* Bring items [*done, end) through the stages.  Stops before the item that cannot be
- * finished and gives its result. */
+static struct view view_of(const struct block *block) {
+    const struct faster_items *keys = block->batch->keys;
+    struct index_table *table = index_current(&block->kv->index);
+    return (struct view){.keys = keys,
+                         .key_data = keys->data,
+                         .key_stride = keys->stride,
+                         .log_base = block->kv->log.base,
+                         .table = table_next(table) == NULL ? table : NULL,
+                         .hash = (uint32_t)block->kv->hash};
+}
+
+FASTER_INLINE uint64_t at_most(uint64_t value, uint64_t limit) {
+    return value < limit ? value : limit;
+}
+
+/* Bring items [*done, end) through the stages, a group at a time: two groups are on
+ * their way while one is finished.  Stops before the item that cannot be finished and
+ * gives its result. */
 FASTER_INLINE int run_stages(struct block *block, uint64_t *done, uint64_t end,
                              bool reads, bool words) {
+    struct view view = view_of(block);
     uint64_t first = *done;
-    uint64_t steps = end - first + 2 * BATCH_DEPTH;
-    for (uint64_t step = 0; step < steps; step++) {
-        uint64_t i = first + step;
-        if (i < end) {
-            stage_hash(block, i, words);
-        }
-        if (step >= BATCH_DEPTH && i - BATCH_DEPTH < end) {
-            stage_find(block, i - BATCH_DEPTH, words);
-        }
-        if (step >= 2 * BATCH_DEPTH) {
-            uint64_t item = i - 2 * BATCH_DEPTH;
-            int result = reads ? finish_read(block, item, words)
-                               : finish_update(block, item, words);
-            if (faster_unlikely(result != FASTER_OK)) {
-                return result;
-            }
-            *done = item + 1;
+    hash_group(block, &view, first, at_most(first + 2 * BATCH_GROUP, end), words);
+    find_group(block, &view, first, at_most(first + BATCH_GROUP, end), words);
+    for (uint64_t i = first; i < end; i += BATCH_GROUP) {
+        uint64_t next = at_most(i + BATCH_GROUP, end);
+        uint64_t after = at_most(i + 2 * BATCH_GROUP, end);
+        hash_group(block, &view, after, at_most(i + 3 * BATCH_GROUP, end), words);
+        find_group(block, &view, next, after, words);
+        int result = finish_group(block, &view, done, next, reads, words);
+        if (faster_unlikely(result != FASTER_OK)) {
+            return result;
         }
     }
     return FASTER_OK;
@@ -244,15 +308,13 @@ static FASTER_NOINLINE int run_general(struct block *block, uint64_t *done,
 
 static int run_block(struct block *block, uint64_t *done) {
     const struct batch *batch = block->batch;
-    struct index_table *table = index_current(&block->kv->index);
-    uint64_t left = batch->count - *done;
-    uint64_t first = *done;
-    uint64_t end = first + (left < BATCH_BLOCK ? left : BATCH_BLOCK);
+    uint64_t end = at_most(*done + BATCH_BLOCK, batch->count);
     int result;
-    block->table = table_next(table) == NULL ? table : NULL;
-    if (block->kv->words && batch->keys->offsets == NULL) {
-        result = batch->reads ? run_words_read(block, done, end)
-                              : run_words_update(block, done, end);
+    bool words = block->kv->words && batch->keys->offsets == NULL;
+    if (words && batch->reads) {
+        result = run_words_read(block, done, end);
+    } else if (words && update_is_word(batch->kind, batch->merge)) {
+        result = run_words_update(block, done, end);
     } else {
         result = run_general(block, done, end);
     }
@@ -261,15 +323,12 @@ static int run_block(struct block *block, uint64_t *done) {
 
 /* The item at *done could not be finished in the pipeline: look it up anew. */
 static int attempt_alone(struct block *block, uint64_t i) {
-    struct lane *lane = &block->lanes[i % BATCH_LANES];
-    lane->near = false;
     if (block->batch->reads) {
-        return finish_read(block, i, block->kv->words);
+        struct view view = view_of(block);
+        block->lanes[i % BATCH_LANES].seen = LANE_FAR;
+        return finish_read(block, &view, i, false);
     }
-    struct found found;
-    int looked =
-        find_record(block->session, lane->hash, lane->key, lane->key_size, &found);
-    return finish_update_general(block, i, looked, &found);
+    return finish_update_general(block, i);
 }
 
 static uint64_t record_bytes_hint(const struct faster_kv *kv) {
@@ -278,6 +337,18 @@ static uint64_t record_bytes_hint(const struct faster_kv *kv) {
     }
     uint64_t size = record_size(&kv->layout, kv->layout.key_size, kv->layout.value_size);
     return size < PREFETCH_MAX ? size : PREFETCH_MAX;
+}
+
+static void count_entry(struct block *block, uint64_t items) {
+    struct faster_session *session = block->session;
+    if (block->batch->reads) {
+        session_count_by(session, COUNT_READ_HIT, block->hits);
+        session_count_by(session, COUNT_READ_MISS, items - block->hits);
+    } else if (block->updated != 0) {
+        session_count_by(session,
+                         block->batch->kind == UPDATE_RMW ? COUNT_RMW : COUNT_UPSERT,
+                         block->updated);
+    }
 }
 
 /* One entry: a block, and the item that stopped it. */
@@ -289,6 +360,7 @@ static int run_entry(struct block *block, uint64_t *done) {
     }
     uint64_t first = *done;
     block->hits = 0;
+    block->updated = 0;
     result = run_block(block, done);
     if (result == FASTER_RETRY) {
         uint64_t i = *done;
@@ -297,10 +369,7 @@ static int run_entry(struct block *block, uint64_t *done) {
             *done = i + 1;
         }
     }
-    if (block->batch->reads) {
-        session_count_by(session, COUNT_READ_HIT, block->hits);
-        session_count_by(session, COUNT_READ_MISS, *done - first - block->hits);
-    }
+    count_entry(block, *done - first);
     session_leave(session);
     return result;
 }
@@ -313,7 +382,7 @@ static int check_item(const struct faster_kv *kv, const struct batch *batch, uin
         return result;
     }
     uint64_t size = item_size(batch->values, i);
-    return batch->merge != NULL ? kv_check_input(kv, batch->merge, key_size, size)
+    return batch->merge != NULL ? check_merge(kv, batch->merge, key_size, size)
                                 : check_value(kv, key_size, size);
 }
 

@@ -6,8 +6,8 @@
  *
  * Purpose
  *   A single lookup waits for two cache misses, one after the other: the bucket and the
- *   record.  In a batch the misses of different items overlap: while item i is finished,
- *   the record of item i + BATCH_DEPTH and the bucket of item i + 2 * BATCH_DEPTH are on
+ *   record.  In a batch the misses of different items overlap: while a group of items is
+ *   finished, the records of the next group and the buckets of the one after are on
  *   their way.
  *
  * Model
@@ -42,11 +42,11 @@
 
 enum {
     BATCH_BLOCK = 256, /* E5 */
-    BATCH_DEPTH = 16,  /* outstanding first-level misses of today's cores */
-    BATCH_LANES = 64   /* a power of two above 2 * BATCH_DEPTH */
+    BATCH_GROUP = 16,  /* outstanding first-level misses of today's cores */
+    BATCH_LANES = 64   /* a power of two, at least three groups */
 };
 
-static_assert(BATCH_LANES > 2 * BATCH_DEPTH, "an item keeps its lane to the end");
+static_assert(BATCH_LANES >= 3 * BATCH_GROUP, "an item keeps its lane to the end");
 
 struct batch {
     enum update_kind kind; /* for updates */

@@ -17,7 +17,7 @@ enum {
 
 /* Without a budget the log may use this many times the physical memory in addresses;
  * more would only end in the system's own refusal. */
-enum { RANGE_PER_MEMORY = 4 };
+enum { RANGE_PER_MEMORY = 4, LOG_PAGES_MIN = 2 };
 
 static bool config_is_sane(const struct faster_kv_config *config) {
     bool fixed = config->layout == FASTER_FIXED;
@@ -59,7 +59,7 @@ static uint64_t log_range(const struct faster_kv_config *config) {
     uint64_t wanted = config->memory != 0 && config->memory < most ? config->memory : most;
     uint64_t limit = (uint64_t)1 << ADDRESS_BITS;
     wanted = wanted < limit ? wanted : limit;
-    return wanted < 2 * page ? 2 * page : wanted;
+    return wanted < LOG_PAGES_MIN * page ? LOG_PAGES_MIN * page : wanted;
 }
 
 static uint64_t index_limit(const struct faster_kv_config *config) {
@@ -114,8 +114,26 @@ static void describe(struct faster_kv *kv, const struct faster_kv_config *config
     kv->hash = (enum faster_hash)config->hash;
     kv->value_type = (enum faster_type)config->value_type;
     kv->words = fixed && config->key_size == 8 && config->value_size == 8;
+    for (uint32_t kind = FASTER_MERGE_ADD; kind < FASTER_MERGE_NATIVE; kind++) {
+        bool applies = merge_applies(kind, kv->value_type, fixed, config->value_size);
+        kv->merges |= (uint32_t)applies << kind;
+    }
     kv->generation = fork_generation();
     atomic_init(&kv->state, 1); /* versions begin at 1 */
+}
+
+/* Address space may be limited below what memory would allow (ulimit -v, a sandbox): then
+ * a store without a budget takes what it can get. */
+static int build_log(struct faster_kv *kv, const struct faster_kv_config *config) {
+    uint32_t page_bits = page_bits_of(config);
+    uint64_t range = log_range(config);
+    uint64_t least = (uint64_t)LOG_PAGES_MIN << page_bits;
+    int error = hlog_init(&kv->log, &kv->epoch, &kv->budget, page_bits, range);
+    while (error == -ENOMEM && config->memory == 0 && range / 2 >= least) {
+        range /= 2;
+        error = hlog_init(&kv->log, &kv->epoch, &kv->budget, page_bits, range);
+    }
+    return error;
 }
 
 /* Build the parts in order; what was built is taken down in reverse when one fails. */
@@ -134,8 +152,7 @@ static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
     if (error != 0) {
         goto no_worker;
     }
-    error = hlog_init(&kv->log, &kv->epoch, &kv->budget, page_bits_of(config),
-                      log_range(config));
+    error = build_log(kv, config);
     if (error != 0) {
         goto no_log;
     }
@@ -331,15 +348,9 @@ void faster_session_free(struct faster_session *session) {
 }
 
 int faster_kv_check_merge(struct faster_kv *kv, const struct faster_merge *merge) {
-    return merge_check(merge, kv->value_type, kv->layout.fixed, kv->layout.value_size);
-}
-
-int kv_check_input(const struct faster_kv *kv, const struct faster_merge *merge,
-                   uint64_t key_size, uint64_t input_size) {
-    int result =
-        merge_check(merge, kv->value_type, kv->layout.fixed, kv->layout.value_size);
-    if (result != FASTER_OK || merge->kind == FASTER_MERGE_NATIVE) {
-        return result;
+    if (merge->kind == FASTER_MERGE_NATIVE) {
+        return merge->native != NULL ? FASTER_OK : FASTER_E_MERGE;
     }
-    return check_value(kv, key_size, input_size);
+    bool named = merge->kind < FASTER_MERGE_NATIVE;
+    return named && (kv->merges >> merge->kind & 1u) != 0 ? FASTER_OK : FASTER_E_MERGE;
 }

@@ -16,36 +16,26 @@ static bool is_signed(enum faster_type type) {
     return type >= FASTER_TYPE_I8 && type <= FASTER_TYPE_I64;
 }
 
-int merge_check(const struct faster_merge *merge, enum faster_type type, bool fixed,
-                uint32_t value_size) {
-    bool number = type_sizes[type] != 0;
-    bool applies = false;
-    switch (merge->kind) {
+bool merge_applies(uint32_t kind, enum faster_type type, bool fixed,
+                   uint32_t value_size) {
+    bool number = type_sizes[type] != 0 && fixed;
+    switch (kind) {
     case FASTER_MERGE_ADD:
     case FASTER_MERGE_MIN:
     case FASTER_MERGE_MAX:
-        applies = number && fixed;
-        break;
+        return number;
     case FASTER_MERGE_BIT_OR:
     case FASTER_MERGE_BIT_AND:
-        applies = number && fixed && !is_float(type);
-        break;
+        return number && !is_float(type);
     case FASTER_MERGE_APPEND:
-        applies = !fixed && type == FASTER_TYPE_TEXT;
-        break;
+        return !fixed && type == FASTER_TYPE_TEXT;
     case FASTER_MERGE_SET_IF_ABSENT:
-        applies = true;
-        break;
+        return true;
     case FASTER_MERGE_PUT_NEWEST:
-        applies = !fixed || value_size >= 8;
-        break;
-    case FASTER_MERGE_NATIVE:
-        applies = merge->native != NULL;
-        break;
+        return !fixed || value_size >= 8;
     default:
-        break;
+        return false;
     }
-    return applies ? FASTER_OK : FASTER_E_MERGE;
 }
 
 /* Sign-extend the low `size` bytes. */

@@ -34,9 +34,9 @@
 /* Bytes of a number type; 0 for what is not a number. */
 uint32_t merge_type_size(enum faster_type type);
 
-/* Whether a merge applies to values of a type in a layout. */
-int merge_check(const struct faster_merge *merge, enum faster_type type, bool fixed,
-                uint32_t value_size);
+/* Whether a named merge applies to values of a type in a layout. */
+bool merge_applies(uint32_t kind, enum faster_type type, bool fixed,
+                   uint32_t value_size);
 
 /* Whether a merge is arithmetic on words, and merge_words applies. */
 static inline bool merge_is_arithmetic(uint32_t kind) {

@@ -114,7 +114,7 @@ int faster_rmw(struct faster_session *session, const struct faster_merge *merge,
                             .out = out,
                             .capacity = capacity,
                             .out_size = value_size};
-    int result = kv_check_input(session->kv, merge, key_size, input_size);
+    int result = check_merge(session->kv, merge, key_size, input_size);
     return faster_likely(result == FASTER_OK) ? run_update(session, &update) : result;
 }
 

@@ -52,6 +52,7 @@ struct faster_kv {
     enum faster_type value_type;
     uint32_t generation;
     bool words; /* 8-byte keys and values in a fixed layout: the paths made for them */
+    uint32_t merges; /* bit k: the named merge k applies to the values */
 
     struct hlog log;
     struct index index;
@@ -127,8 +128,16 @@ static inline int check_value(const struct faster_kv *kv, uint64_t key_size,
 }
 
 /* Whether a merge and its input apply to the store. */
-int kv_check_input(const struct faster_kv *kv, const struct faster_merge *merge,
-                   uint64_t key_size, uint64_t input_size);
+static inline int check_merge(const struct faster_kv *kv, const struct faster_merge *merge,
+                              uint64_t key_size, uint64_t input_size) {
+    if (merge->kind == FASTER_MERGE_NATIVE) {
+        return merge->native != NULL ? FASTER_OK : FASTER_E_MERGE;
+    }
+    if (merge->kind > FASTER_MERGE_NATIVE || (kv->merges >> merge->kind & 1u) == 0) {
+        return FASTER_E_MERGE;
+    }
+    return check_value(kv, key_size, input_size);
+}
 
 /* Run `attempt` until it is not FASTER_RETRY, at most ATTEMPTS_MAX times. */
 #define KV_ATTEMPT(session, result, attempt)                            \
