@@ -60,7 +60,7 @@
 
 enum {
     EPOCH_CHUNK_SLOTS = 64,  /* one page of 4 KiB */
-    EPOCH_CHUNKS_MAX = 64,   /* 4096 sessions */
+    EPOCH_CHUNKS_MAX = 65,   /* 4096 sessions, and a few slots of the store's own */
     EPOCH_SLOTS_MAX = EPOCH_CHUNK_SLOTS * EPOCH_CHUNKS_MAX,
     EPOCH_ACTIONS_MAX = 64   /* more than the store ever has under way */
 };

@@ -8,12 +8,14 @@
 #include "store/store.h"
 
 enum {
-    SESSIONS_DEFAULT = EPOCH_SLOTS_MAX - 2,
+    SESSIONS_MAX = 4096,
     /* The worker's slot, and the one for figures and growth asked for from outside. */
     OWN_SLOTS = 2,
     INDEX_PERMILLE_DEFAULT = 500,
     INDEX_BITS_START = 10 /* 64 KiB, 4096 keys before the first growth */
 };
+
+static_assert(SESSIONS_MAX + OWN_SLOTS <= EPOCH_SLOTS_MAX, "every session has a slot");
 
 /* Without a budget the log may use this many times the physical memory in addresses;
  * more would only end in the system's own refusal. */
@@ -31,7 +33,7 @@ static bool config_is_sane(const struct faster_kv_config *config) {
                  config->page_size <= (uint64_t)1 << HLOG_PAGE_BITS_MAX);
     bool type = config->value_type <= FASTER_TYPE_F64;
     bool share = config->index_permille <= 1000;
-    bool sessions = config->sessions_max <= SESSIONS_DEFAULT;
+    bool sessions = config->sessions_max <= SESSIONS_MAX;
     return layout && sizes && hash && page && type && share && sessions;
 }
 
@@ -139,7 +141,7 @@ static int build_log(struct faster_kv *kv, const struct faster_kv_config *config
 /* Build the parts in order; what was built is taken down in reverse when one fails. */
 static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
     uint32_t sessions =
-        config->sessions_max != 0 ? config->sessions_max : SESSIONS_DEFAULT;
+        config->sessions_max != 0 ? config->sessions_max : SESSIONS_MAX;
     struct index_records records = {kv, hash_at, prefetch_record};
     uint32_t bits = index_start_bits(config);
     budget_init(&kv->budget, config->memory);

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+"""
+The figures that this project holds itself to, each beside its bar.
+"""

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""
+The bars as data: what is measured, which side of which figure is good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.figures import median
+
+AT_MOST, AT_LEAST = "<=", ">="
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """
+    One bar.
+
+    Attributes:
+        group: Which measurement gives its figure.
+
+        relation: AT_MOST or AT_LEAST: how the figure must lie to the bound.
+
+        orientation: True when a miss is worth knowing but fails nothing, because the
+            other figure is from another machine.
+    """
+
+    name: str
+    group: str
+    what: str
+    relation: str
+    bound: float
+    unit: str
+    orientation: bool = False
+
+
+def singles(layout: str, suffix: str) -> tuple[Bar, ...]:
+    """
+    Give the bars on single operations with 16-byte keys, which both layouts have.
+    """
+    what = f"16 B keys, 100 B values, {layout}, 1 M items"
+    return (
+        Bar(
+            f"read-vs-dict{suffix}",
+            "singles",
+            f"session.read, {what}: time relative to d[key]",
+            AT_MOST,
+            1.0,
+            "x time",
+        ),
+        Bar(
+            f"read-vs-lmdb{suffix}",
+            "singles",
+            f"session.read, {what}: speed relative to lmdb txn.get",
+            AT_LEAST,
+            2.0,
+            "x speed",
+        ),
+        Bar(
+            f"read-vs-rocksdict{suffix}",
+            "singles",
+            f"session.read, {what}: speed relative to rocksdict",
+            AT_LEAST,
+            4.0,
+            "x speed",
+        ),
+        Bar(
+            f"upsert-vs-lmdb{suffix}",
+            "singles",
+            f"session.upsert of new items, {what}: speed relative to lmdb put",
+            AT_LEAST,
+            2.0,
+            "x speed",
+        ),
+    )
+
+
+def originals(kind: str) -> tuple[Bar, ...]:
+    """
+    Give the bars on throughput per core against published figures of the original.
+    """
+    return tuple(
+        Bar(
+            f"{kind}-many-vs-{label}",
+            "fixed",
+            f"{kind}_many throughput of one core relative to {rate} M operations/s",
+            AT_LEAST,
+            5.0,
+            "x speed",
+            orientation=True,
+        )
+        for label, rate in (("low", 1.7), ("high", 3.0))
+    )
+
+
+BARS = (
+    *singles("declared sizes", ""),
+    *singles("plain bytes", "-varlen"),
+    Bar(
+        "rmw-vs-lmdb",
+        "counts",
+        'session.rmw(key, 1, merge="add"), int keys and values, 1 M items: speed '
+        "relative to lmdb get and put",
+        AT_LEAST,
+        5.0,
+        "x speed",
+    ),
+    Bar(
+        "read-many-vs-gather",
+        "fixed",
+        "read_many of uniform uint64 keys: time per key relative to a numpy gather "
+        "from a table of as many rows of 32 bytes",
+        AT_MOST,
+        3.0,
+        "x time",
+    ),
+    Bar(
+        "read-many-vs-single",
+        "fixed",
+        "read_many: speed relative to a loop of session.read over the same store",
+        AT_LEAST,
+        4.0,
+        "x speed",
+    ),
+    Bar(
+        "rmw-many-vs-read-many",
+        "fixed",
+        'rmw_many(merge="add"): time per key relative to read_many',
+        AT_MOST,
+        1.5,
+        "x time",
+    ),
+    *originals("read"),
+    *originals("rmw"),
+    Bar(
+        "two-threads-read-many",
+        "threads",
+        "read_many by two threads with a session each: speed relative to one thread",
+        AT_LEAST,
+        1.8,
+        "x speed",
+    ),
+    Bar(
+        "two-threads-rmw-many",
+        "threads",
+        "rmw_many by two threads with a session each: speed relative to one thread",
+        AT_LEAST,
+        1.8,
+        "x speed",
+    ),
+    Bar(
+        "memory-best",
+        "memory",
+        "resident memory for each item of 8 B key and 8 B value, at the best moment "
+        "of growth",
+        AT_MOST,
+        52.0,
+        "B",
+    ),
+    Bar(
+        "memory-worst",
+        "memory",
+        "resident memory for each item of 8 B key and 8 B value, peak of the worst "
+        "moment of growth",
+        AT_MOST,
+        70.0,
+        "B",
+    ),
+    Bar(
+        "batch-large-vs-small",
+        "scale",
+        "time of a batch read with 50 M items relative to that with 1 M items, store "
+        "opened with defaults",
+        AT_MOST,
+        2.0,
+        "x time",
+    ),
+)
+
+#: Measurements without a bar.
+ORIENTATION_GROUPS = ("latency",)
+
+GROUPS = ("singles", "counts", "fixed", "threads", "memory", "scale", "latency")
+
+
+def verdict(bar: Bar, figure: float, *, judged: bool) -> str:
+    """
+    Say "pass" or "miss", or "not judged" where sizes are too small to mean anything.
+    """
+    if not judged:
+        return "not judged"
+    good = figure <= bar.bound if bar.relation == AT_MOST else figure >= bar.bound
+    return "pass" if good else "miss"
+
+
+def result_of(bar: Bar, rounds: Sequence[float], *, judged: bool) -> dict[str, object]:
+    """
+    Give a bar's line in the report: the median of the rounds against the bound.
+    """
+    figure = median(rounds)
+    return {
+        "name": bar.name,
+        "what": bar.what,
+        "measured": figure,
+        "rounds": list(rounds),
+        "relation": bar.relation,
+        "bound": bar.bound,
+        "unit": bar.unit,
+        "orientation": bar.orientation,
+        "verdict": verdict(bar, figure, judged=judged),
+    }
