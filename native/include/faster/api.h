@@ -69,9 +69,8 @@ enum faster_merge_kind {
  * refuses (FASTER_E_MERGE).  It may run several times for one operation, under a
  * record's lock: it must be short, pure, and must not call back.
  */
-typedef int64_t (*faster_merge_fn)(uint8_t *value, int64_t value_size,
-                                   int64_t capacity, const uint8_t *input,
-                                   int64_t input_size);
+typedef int64_t (*faster_merge_fn)(uint8_t *value, int64_t value_size, int64_t capacity,
+                                   const uint8_t *input, int64_t input_size);
 
 struct faster_merge {
     uint32_t kind; /* enum faster_merge_kind */
@@ -88,9 +87,9 @@ struct faster_kv_config {
     uint32_t value_size; /* fixed layout: 0 ... what a page holds; varlen: 0 */
     uint64_t page_size;  /* power of two, 4 KiB ... 1 GiB; 0 means 4 MiB */
     uint64_t memory;     /* budget for log and index together; 0 means none */
-    uint64_t expected_keys;     /* size the index ahead for these; 0 means start small */
-    uint32_t index_permille;    /* share of the budget the index may take; 0 means 500 */
-    uint32_t sessions_max;      /* 1 ... 4096; 0 means 4096 */
+    uint64_t expected_keys;  /* size the index ahead for these; 0 means start small */
+    uint32_t index_permille; /* share of the budget the index may take; 0 means 500 */
+    uint32_t sessions_max;   /* 1 ... 4096; 0 means 4096 */
 };
 
 struct faster_kv;
@@ -169,8 +168,7 @@ int faster_delete(struct faster_session *session, const void *key, uint64_t key_
  */
 int faster_rmw(struct faster_session *session, const struct faster_merge *merge,
                const void *key, uint64_t key_size, const void *input,
-               uint64_t input_size, void *out, uint64_t capacity,
-               uint64_t *value_size);
+               uint64_t input_size, void *out, uint64_t capacity, uint64_t *value_size);
 
 /*
  * Set `value` only if the present value equals `expected` byte for byte.
@@ -253,8 +251,8 @@ struct faster_view {
 
 /* Borrow a value.  Outcomes: FASTER_OK (close the view later), FASTER_NOT_FOUND,
  * FASTER_MUTABLE (read it instead), FASTER_RETRY. */
-int faster_view_open(struct faster_session *session, const void *key,
-                     uint64_t key_size, struct faster_view *view);
+int faster_view_open(struct faster_session *session, const void *key, uint64_t key_size,
+                     struct faster_view *view);
 /* Give a borrowed value back.  Any thread, at any time before faster_kv_free. */
 void faster_view_close(struct faster_kv *kv, const struct faster_view *view);
 
@@ -264,22 +262,22 @@ struct faster_kv_stats {
     uint64_t address_begin;
     uint64_t address_read_only;
     uint64_t address_tail;
-    uint64_t log_bytes;        /* memory committed to log pages */
-    uint64_t index_bytes;      /* memory of tables and overflow buckets */
-    uint64_t index_buckets;    /* of the newest table */
-    uint64_t index_entries;    /* in use, as last counted */
-    uint64_t index_overflow;   /* overflow buckets of the newest table */
-    uint64_t index_growths;    /* doublings finished */
-    uint32_t index_growing;    /* 1 while a doubling is under way */
-    uint32_t index_saturated;  /* 1 once the budget refused a doubling */
+    uint64_t log_bytes;       /* memory committed to log pages */
+    uint64_t index_bytes;     /* memory of tables and overflow buckets */
+    uint64_t index_buckets;   /* of the newest table */
+    uint64_t index_entries;   /* in use, as last counted */
+    uint64_t index_overflow;  /* overflow buckets of the newest table */
+    uint64_t index_growths;   /* doublings finished */
+    uint32_t index_growing;   /* 1 while a doubling is under way */
+    uint32_t index_saturated; /* 1 once the budget refused a doubling */
     uint64_t reads_hit;
     uint64_t reads_missed;
     uint64_t upserts;
-    uint64_t inserts;          /* that inserted */
+    uint64_t inserts; /* that inserted */
     uint64_t rmws;
-    uint64_t deletes;          /* that deleted */
-    uint64_t compares;         /* compare-and-sets that set */
-    uint64_t retries;          /* attempts that had to start again */
+    uint64_t deletes;  /* that deleted */
+    uint64_t compares; /* compare-and-sets that set */
+    uint64_t retries;  /* attempts that had to start again */
     uint64_t epoch;
 };
 

@@ -16,7 +16,8 @@
  *       counts as failed, because 0 is what a broken callback leaves behind.
  *   V4  A completion says how many bytes were moved; fewer than asked is not success
  *       for a write.  A read may be short only where the device ends.
- *   V5  Buffers are the caller's and stay valid until the completion.
+ *   V5  Buffers and the struct faster_completion are the caller's and stay valid until
+ *       `done` is called.
  *   V6  Requests in flight may finish in any order; sync covers the writes that were
  *       COMPLETED before it was submitted, no others.
  *   V7  Bytes that were never written read as zero or end the read short.
@@ -37,9 +38,9 @@ enum { FASTER_DEVICE_DONE = 0x600D };
 
 /* What a device declares of itself: bits of `capabilities`. */
 enum {
-    FASTER_DEVICE_VOLATILE = 1,  /* contents end with the process */
-    FASTER_DEVICE_DISCARDS = 2,  /* accepts writes and keeps nothing */
-    FASTER_DEVICE_TRUNCATES = 4  /* truncate_before gives space back */
+    FASTER_DEVICE_VOLATILE = 1, /* contents end with the process */
+    FASTER_DEVICE_DISCARDS = 2, /* accepts writes and keeps nothing */
+    FASTER_DEVICE_TRUNCATES = 4 /* truncate_before gives space back */
 };
 
 /* One request's end.  The device calls `done` once; `done` never blocks. */

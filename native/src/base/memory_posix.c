@@ -26,7 +26,8 @@ void *memory_reserve(uint64_t size) {
     if (raw == MAP_FAILED) {
         return NULL;
     }
-    uint8_t *start = (uint8_t *)(uintptr_t)align_up((uint64_t)(uintptr_t)raw, MEMORY_HUGE);
+    uint8_t *start =
+        (uint8_t *)(uintptr_t)align_up((uint64_t)(uintptr_t)raw, MEMORY_HUGE);
     uint64_t head = (uint64_t)(start - (uint8_t *)raw);
     uint64_t kept = align_up(size, MEMORY_HUGE);
     unmap(raw, head);

@@ -59,10 +59,10 @@
 #include "faster/status.h"
 
 enum {
-    EPOCH_CHUNK_SLOTS = 64,  /* one page of 4 KiB */
-    EPOCH_CHUNKS_MAX = 65,   /* 4096 sessions, and a few slots of the store's own */
+    EPOCH_CHUNK_SLOTS = 64, /* one page of 4 KiB */
+    EPOCH_CHUNKS_MAX = 65,  /* 4096 sessions, and a few slots of the store's own */
     EPOCH_SLOTS_MAX = EPOCH_CHUNK_SLOTS * EPOCH_CHUNKS_MAX,
-    EPOCH_ACTIONS_MAX = 64   /* more than the store ever has under way */
+    EPOCH_ACTIONS_MAX = 64 /* more than the store ever has under way */
 };
 
 #define EPOCH_HELPER ((uint64_t)1 << 63)
@@ -140,8 +140,8 @@ FASTER_INLINE int epoch_enter(struct epoch *epoch, struct epoch_slot *slot) {
 FASTER_INLINE void epoch_leave(struct epoch *epoch, struct epoch_slot *slot) {
     atomic_store_explicit(&slot->word, 0, memory_order_release); /* M2 */
     /* relaxed: a missed action is found by the next caller or by who waits */
-    if (faster_unlikely(
-            atomic_load_explicit(&epoch->waiting, memory_order_relaxed) != 0)) {
+    if (faster_unlikely(atomic_load_explicit(&epoch->waiting, memory_order_relaxed) !=
+                        0)) {
         epoch_drain(epoch);
     }
 }
@@ -150,10 +150,11 @@ FASTER_INLINE void epoch_leave(struct epoch *epoch, struct epoch_slot *slot) {
 FASTER_INLINE void epoch_refresh(struct epoch *epoch, struct epoch_slot *slot) {
     /* relaxed: as in epoch_enter */
     uint64_t now = atomic_load_explicit(&epoch->current, memory_order_relaxed);
-    atomic_store_explicit(&slot->word, now, memory_order_seq_cst); /* M1, epoch_oldest */
+    atomic_store_explicit(&slot->word, now,
+                          memory_order_seq_cst); /* M1, epoch_oldest */
     /* relaxed: as in epoch_leave */
-    if (faster_unlikely(
-            atomic_load_explicit(&epoch->waiting, memory_order_relaxed) != 0)) {
+    if (faster_unlikely(atomic_load_explicit(&epoch->waiting, memory_order_relaxed) !=
+                        0)) {
         epoch_drain(epoch);
     }
 }

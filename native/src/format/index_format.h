@@ -51,7 +51,9 @@ static_assert(ENTRY_ADDRESS_BITS + ENTRY_TAG_BITS + 2 == 64,
 #define ENTRY_TENTATIVE ((uint64_t)1 << ENTRY_TENTATIVE_SHIFT)
 #define ENTRY_FROZEN ((uint64_t)1 << ENTRY_FROZEN_SHIFT)
 
-static inline uint64_t entry_address(uint64_t entry) { return entry & ENTRY_ADDRESS_MASK; }
+static inline uint64_t entry_address(uint64_t entry) {
+    return entry & ENTRY_ADDRESS_MASK;
+}
 
 /* The tag in its place, as it stands in an entry.  I2: 0 becomes 1, which costs those
  * two tags a false match now and then and every lookup nothing. */
@@ -60,7 +62,9 @@ static inline uint64_t entry_tag_of_hash(uint64_t hash) {
     return (tag + (uint64_t)(tag == 0)) << ENTRY_TAG_SHIFT;
 }
 
-static inline uint64_t entry_make(uint64_t tag, uint64_t address) { return tag | address; }
+static inline uint64_t entry_make(uint64_t tag, uint64_t address) {
+    return tag | address;
+}
 
 /* Whether a word is a final entry of this tag: neither tentative nor frozen. */
 static inline bool entry_is(uint64_t entry, uint64_t tag) {

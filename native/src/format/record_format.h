@@ -58,12 +58,14 @@ enum {
     INFO_RESERVED_BITS = 3
 };
 
-static_assert(INFO_PREV_BITS + INFO_VERSION_BITS + INFO_FLAG_BITS + INFO_RESERVED_BITS ==
+static_assert(INFO_PREV_BITS + INFO_VERSION_BITS + INFO_FLAG_BITS +
+                      INFO_RESERVED_BITS ==
                   64,
               "the widths of info add to a word");
 
 #define INFO_PREV_MASK (((uint64_t)1 << INFO_PREV_BITS) - 1)
-#define INFO_VERSION_MASK ((((uint64_t)1 << INFO_VERSION_BITS) - 1) << INFO_VERSION_SHIFT)
+#define INFO_VERSION_MASK                                                              \
+    ((((uint64_t)1 << INFO_VERSION_BITS) - 1) << INFO_VERSION_SHIFT)
 #define INFO_TOMBSTONE ((uint64_t)1 << INFO_TOMBSTONE_SHIFT)
 #define INFO_INVALID ((uint64_t)1 << INFO_INVALID_SHIFT)
 #define INFO_SEALED ((uint64_t)1 << INFO_SEALED_SHIFT)

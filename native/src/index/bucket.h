@@ -62,7 +62,7 @@ FASTER_INLINE uint64_t bucket_overflow(struct index_bucket *bucket) {
  * loop, which doubles the instructions of every lookup. */
 FASTER_INLINE uint32_t bucket_match(struct index_bucket *bucket, uint64_t tag) {
     uint64_t wanted = tag >> ENTRY_TAG_SHIFT;
-#define MATCH(i) \
+#define MATCH(i)                                                                       \
     ((uint32_t)(bucket_entry(bucket, i) >> ENTRY_TAG_SHIFT == wanted) << (i))
     return MATCH(0) | MATCH(1) | MATCH(2) | MATCH(3) | MATCH(4) | MATCH(5) | MATCH(6);
 #undef MATCH

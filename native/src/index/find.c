@@ -36,8 +36,8 @@ int index_ruling_slow(struct index_table *table, uint64_t hash,
     struct index_table *next = table_next(table);
     while (next != NULL) { /* at most two tables live: one step */
         uint64_t chunk = (hash & table->mask) >> CHUNK_BITS;
-        uint8_t state =
-            atomic_load_explicit(&table->chunk_states[chunk], memory_order_acquire); /* M4 */
+        uint8_t state = atomic_load_explicit(&table->chunk_states[chunk],
+                                             memory_order_acquire); /* M4 */
         if (state == CHUNK_SPLITTING) {
             return FASTER_RETRY;
         }
@@ -83,8 +83,8 @@ static bool has_rival(const struct index_ref *ref, const _Atomic uint64_t *own) 
     struct index_bucket *bucket = &table->buckets[ref->hash & table->mask];
     for (;;) { /* ends with the chain */
         for (int i = 0; i < BUCKET_ENTRIES; i++) {
-            uint64_t word =
-                atomic_load_explicit(&bucket->entries[i], memory_order_seq_cst); /* M2 */
+            uint64_t word = atomic_load_explicit(&bucket->entries[i],
+                                                 memory_order_seq_cst); /* M2 */
             uint64_t found = word & ~ENTRY_ADDRESS_MASK & ~ENTRY_TENTATIVE;
             bool other = &bucket->entries[i] != own && word != 0 && found == tag;
             if (other || (word & ENTRY_FROZEN) != 0) {
@@ -139,9 +139,8 @@ static int publish_absent(struct index *index, const struct index_ref *ref,
     uint64_t seen = tentative;
     if (has_rival(ref, place)) {
         /* A frozen word stays as it is: a split drops tentative words. */
-        (void)atomic_compare_exchange_strong_explicit(place, &seen, 0,
-                                                      memory_order_release,
-                                                      memory_order_relaxed); /* M1 */
+        (void)atomic_compare_exchange_strong_explicit(
+            place, &seen, 0, memory_order_release, memory_order_relaxed); /* M1 */
         return FASTER_RETRY;
     }
     if (!atomic_compare_exchange_strong_explicit(place, &seen, final,

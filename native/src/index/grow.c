@@ -64,8 +64,8 @@ static void freeze_chain(struct index *index, struct index_table *table,
                          struct index_bucket *bucket) {
     for (;;) { /* ends with the chain: a frozen overflow word cannot be extended */
         for (int i = 0; i < BUCKET_ENTRIES; i++) {
-            uint64_t word = atomic_fetch_or_explicit(
-                &bucket->entries[i], ENTRY_FROZEN, memory_order_acq_rel); /* M5 */
+            uint64_t word = atomic_fetch_or_explicit(&bucket->entries[i], ENTRY_FROZEN,
+                                                     memory_order_acq_rel); /* M5 */
             if (word != 0) {
                 index->records.prefetch(index->records.context, entry_address(word));
             }
@@ -88,12 +88,15 @@ static void thaw_chain(struct index_table *table, struct index_bucket *bucket) {
             uint64_t word =
                 atomic_load_explicit(&bucket->entries[i], memory_order_relaxed);
             uint64_t kept = (word & ENTRY_TENTATIVE) != 0 ? 0 : word & ~ENTRY_FROZEN;
-            atomic_store_explicit(&bucket->entries[i], kept, memory_order_release); /* M5 */
+            atomic_store_explicit(&bucket->entries[i], kept,
+                                  memory_order_release); /* M5 */
         }
         /* relaxed: as above */
         uint64_t overflow =
-            atomic_load_explicit(&bucket->overflow, memory_order_relaxed) & ~ENTRY_FROZEN;
-        atomic_store_explicit(&bucket->overflow, overflow, memory_order_release); /* M5 */
+            atomic_load_explicit(&bucket->overflow, memory_order_relaxed) &
+            ~ENTRY_FROZEN;
+        atomic_store_explicit(&bucket->overflow, overflow,
+                              memory_order_release); /* M5 */
         if (overflow == 0) {
             return;
         }
@@ -115,7 +118,8 @@ static bool place_entry(struct index_table *table, uint64_t bucket_number,
             }
         }
         /* relaxed: as above */
-        uint64_t overflow = atomic_load_explicit(&bucket->overflow, memory_order_relaxed);
+        uint64_t overflow =
+            atomic_load_explicit(&bucket->overflow, memory_order_relaxed);
         if (overflow == 0) {
             overflow = overflow_take(&table->pool, true);
             if (overflow == 0) {
@@ -191,7 +195,8 @@ static bool copy_chain(struct index *index, struct index_table *table,
         }
         /* relaxed: frozen by this thread */
         uint64_t overflow =
-            atomic_load_explicit(&bucket->overflow, memory_order_relaxed) & ~ENTRY_FROZEN;
+            atomic_load_explicit(&bucket->overflow, memory_order_relaxed) &
+            ~ENTRY_FROZEN;
         if (overflow == 0) {
             return true;
         }
@@ -204,7 +209,8 @@ static void clear_chunk(struct index_table *next, uint64_t first) {
     for (uint64_t b = first; b < first + CHUNK_BUCKETS; b++) {
         for (int i = 0; i < BUCKET_ENTRIES; i++) {
             /* relaxed: nobody else sees these buckets (M4) */
-            atomic_store_explicit(&next->buckets[b].entries[i], 0, memory_order_relaxed);
+            atomic_store_explicit(&next->buckets[b].entries[i], 0,
+                                  memory_order_relaxed);
         }
         /* relaxed: as above; the pool keeps the overflow buckets until the table ends */
         atomic_store_explicit(&next->buckets[b].overflow, 0, memory_order_relaxed);
@@ -212,13 +218,14 @@ static void clear_chunk(struct index_table *next, uint64_t first) {
 }
 
 static void set_state(struct index_table *table, uint64_t chunk, uint8_t state) {
-    atomic_store_explicit(&table->chunk_states[chunk], state, memory_order_release); /* M4 */
+    atomic_store_explicit(&table->chunk_states[chunk], state,
+                          memory_order_release); /* M4 */
 }
 
 /* The last chunk is done: the new table is the table. */
 static void finish_growth(struct index *index, struct index_table *table,
                           struct index_table *next) {
-    atomic_store_explicit(&index->table, next, memory_order_seq_cst); /* M3 */
+    atomic_store_explicit(&index->table, next, memory_order_seq_cst);    /* M3 */
     atomic_store_explicit(&index->retired, table, memory_order_release); /* M3 */
     worker_post(index->worker);
 }
@@ -262,8 +269,7 @@ static int split_chunk(struct index *index, struct index_table *table, uint64_t 
  */
 int index_step(struct index *index, struct index_table *table) {
     /* relaxed: a ticket */
-    uint64_t chunk =
-        atomic_load_explicit(&table->chunk_claimed, memory_order_relaxed);
+    uint64_t chunk = atomic_load_explicit(&table->chunk_claimed, memory_order_relaxed);
     if (chunk >= table->chunk_count) {
         return FASTER_NOT_FOUND;
     }
@@ -307,7 +313,8 @@ static void discard_prefix(struct index *index, struct index_table *table) {
         return;
     }
     epoch_wait(index->epoch, epoch_bump(index->epoch));
-    memory_discard((uint8_t *)table->buckets + table->discarded, end - table->discarded);
+    memory_discard((uint8_t *)table->buckets + table->discarded,
+                   end - table->discarded);
     budget_give(index->budget, end - table->discarded);
     table->discarded = end;
     table_set_resident(table, table->bytes - end);

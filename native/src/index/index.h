@@ -106,7 +106,7 @@ struct index_table {
 
     /* while the table is being split into `next` */
     _Alignas(CACHE_LINE) _Atomic(struct index_table *) next; /* M3 */
-    _Atomic uint8_t *chunk_states;                            /* M4 */
+    _Atomic uint8_t *chunk_states;                           /* M4 */
     uint64_t chunk_count;
     _Atomic uint64_t chunk_claimed;
     _Atomic uint64_t chunk_done;
@@ -134,8 +134,8 @@ struct index {
     _Alignas(CACHE_LINE) _Atomic bool growing;
     _Atomic bool saturated;
     _Atomic uint64_t growths;
-    struct epoch_slot *slot;                      /* the worker's own */
-    _Atomic(struct index_table *) retired;        /* finished, waits for the worker */
+    struct epoch_slot *slot;               /* the worker's own */
+    _Atomic(struct index_table *) retired; /* finished, waits for the worker */
 };
 
 /* A lookup's result, and what a publication needs to know. */
@@ -250,7 +250,8 @@ FASTER_INLINE bool index_find_near(struct index_table *table, uint64_t hash,
 }
 
 /* For who only reads: the word of the entry, 0 when absent.  False as index_find_near. */
-FASTER_INLINE bool index_peek(struct index_table *table, uint64_t hash, uint64_t *seen) {
+FASTER_INLINE bool index_peek(struct index_table *table, uint64_t hash,
+                              uint64_t *seen) {
     struct index_bucket *bucket = &table->buckets[hash & table->mask];
     uint64_t tag = entry_tag_of_hash(hash);
     uint32_t matches = bucket_match(bucket, tag);
@@ -263,7 +264,8 @@ FASTER_INLINE bool index_peek(struct index_table *table, uint64_t hash, uint64_t
     return !room.frozen && room.overflow == 0;
 }
 
-FASTER_INLINE int index_find(struct index *index, uint64_t hash, struct index_ref *ref) {
+FASTER_INLINE int index_find(struct index *index, uint64_t hash,
+                             struct index_ref *ref) {
     struct index_table *table = index_current(index);
     if (faster_likely(table_next(table) == NULL) &&
         faster_likely(index_find_near(table, hash, ref))) {

@@ -30,7 +30,8 @@ static uint64_t part_bytes(uint32_t part) {
 static bool ensure_part(struct overflow_pool *pool, uint32_t part, bool forced) {
     struct index_bucket *none = NULL;
     uint64_t bytes = part_bytes(part);
-    if (atomic_load_explicit(&pool->parts[part], memory_order_acquire) != NULL) { /* M1 */
+    if (atomic_load_explicit(&pool->parts[part], memory_order_acquire) !=
+        NULL) { /* M1 */
         return true;
     }
     if (forced) {
@@ -72,8 +73,7 @@ uint64_t overflow_take(struct overflow_pool *pool, bool forced) {
             return 0;
         }
         /* relaxed: as above */
-    } while (!atomic_compare_exchange_weak_explicit(&pool->next, &taken, taken + 1,
-                                                    memory_order_relaxed,
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(
+        &pool->next, &taken, taken + 1, memory_order_relaxed, memory_order_relaxed));
     return taken + 1;
 }

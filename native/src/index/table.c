@@ -170,8 +170,8 @@ static int audit_chain(struct index_table *table, uint64_t number) {
     struct index_bucket *bucket = &table->buckets[number];
     for (;;) { /* ends with the chain */
         for (int i = 0; i < BUCKET_ENTRIES; i++) {
-            uint64_t word =
-                atomic_load_explicit(&bucket->entries[i], memory_order_acquire); /* M1 */
+            uint64_t word = atomic_load_explicit(&bucket->entries[i],
+                                                 memory_order_acquire); /* M1 */
             if (word == 0) {
                 continue;
             }
@@ -196,9 +196,9 @@ int index_audit(struct index *index) {
     for (uint64_t number = 0; number <= table->mask; number++) {
         struct index_table *next = table_next(table);
         uint64_t chunk = number >> CHUNK_BITS;
-        if (next != NULL && atomic_load_explicit(&table->chunk_states[chunk],
-                                                 memory_order_acquire) ==
-                                CHUNK_SPLIT) { /* M4 */
+        if (next != NULL &&
+            atomic_load_explicit(&table->chunk_states[chunk], memory_order_acquire) ==
+                CHUNK_SPLIT) { /* M4 */
             continue;
         }
         int broken = audit_chain(table, number);

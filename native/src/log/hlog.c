@@ -101,10 +101,9 @@ uint64_t hlog_bytes(struct hlog *log) {
 /* Raise a word that never falls. */
 static void raise_to(_Atomic uint64_t *word, uint64_t value) {
     uint64_t seen = atomic_load_explicit(word, memory_order_seq_cst); /* M2 */
-    while (seen < value &&
-           !atomic_compare_exchange_weak_explicit(word, &seen, value,
-                                                  memory_order_seq_cst,
-                                                  memory_order_seq_cst)) { /* M2 */
+    while (seen < value && !atomic_compare_exchange_weak_explicit(
+                               word, &seen, value, memory_order_seq_cst,
+                               memory_order_seq_cst)) { /* M2 */
         /* ends: each failure means that the word has risen */
     }
 }

@@ -59,11 +59,7 @@
 #include "epoch/epoch.h"
 #include "faster/status.h"
 
-enum {
-    HLOG_PAGE_BITS_MIN = 12,
-    HLOG_PAGE_BITS_DEFAULT = 22,
-    HLOG_PAGE_BITS_MAX = 30
-};
+enum { HLOG_PAGE_BITS_MIN = 12, HLOG_PAGE_BITS_DEFAULT = 22, HLOG_PAGE_BITS_MAX = 30 };
 
 struct hlog;
 

@@ -38,10 +38,9 @@ int record_lock_slow(struct record *record, uint32_t *seq) {
     for (int i = 0; i < RECORD_SPINS; i++) {
         /* relaxed: a guess, proved by the CAS */
         uint32_t seen = atomic_load_explicit(&record->seq, memory_order_relaxed);
-        if ((seen & 1u) == 0 &&
-            atomic_compare_exchange_weak_explicit(&record->seq, &seen, seen + 1,
-                                                  memory_order_acquire,
-                                                  memory_order_relaxed)) { /* M1 */
+        if ((seen & 1u) == 0 && atomic_compare_exchange_weak_explicit(
+                                    &record->seq, &seen, seen + 1, memory_order_acquire,
+                                    memory_order_relaxed)) { /* M1 */
             *seq = seen;
             return FASTER_OK;
         }
@@ -65,7 +64,8 @@ static int copy_if_room(const struct record_layout *layout, struct record *recor
 int record_read_value(const struct record_layout *layout, struct record *record,
                       void *out, uint64_t capacity, uint64_t *size) {
     for (int i = 0; i < RECORD_SPINS; i++) {
-        uint32_t before = atomic_load_explicit(&record->seq, memory_order_acquire); /* M1 */
+        uint32_t before =
+            atomic_load_explicit(&record->seq, memory_order_acquire); /* M1 */
         if ((before & 1u) != 0) {
             cpu_relax();
             continue;

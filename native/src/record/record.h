@@ -89,8 +89,8 @@ FASTER_INLINE uint64_t record_value_offset(const struct record_layout *layout,
 }
 
 /* Bytes that a record with room for `value_room` bytes of value takes. */
-FASTER_INLINE uint64_t record_size(const struct record_layout *layout, uint64_t key_size,
-                                   uint64_t value_room) {
+FASTER_INLINE uint64_t record_size(const struct record_layout *layout,
+                                   uint64_t key_size, uint64_t value_room) {
     return record_value_offset(layout, key_size) + align_up(value_room, 8);
 }
 
@@ -119,8 +119,7 @@ FASTER_INLINE const uint8_t *record_key(const struct record_layout *layout,
 
 /* The value's words; the first one is 8-byte aligned. */
 FASTER_INLINE _Atomic uint64_t *record_value(const struct record_layout *layout,
-                                             struct record *record,
-                                             uint64_t key_size) {
+                                             struct record *record, uint64_t key_size) {
     return (_Atomic uint64_t *)(void *)((uint8_t *)record +
                                         record_value_offset(layout, key_size));
 }

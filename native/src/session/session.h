@@ -108,7 +108,8 @@ FASTER_INLINE int session_enter(struct faster_session *session) {
     if (faster_unlikely(result != FASTER_OK)) {
         return result;
     }
-    uint64_t state = atomic_load_explicit(session->state, memory_order_seq_cst); /* M1 */
+    uint64_t state =
+        atomic_load_explicit(session->state, memory_order_seq_cst); /* M1 */
     if (faster_unlikely(
             (state & STATE_CLOSED) != 0 ||
             atomic_load_explicit(&session->closed, memory_order_seq_cst))) { /* M3 */
@@ -126,7 +127,8 @@ FASTER_INLINE void session_leave(struct faster_session *session) {
 FASTER_INLINE void session_count_by(struct faster_session *session,
                                     enum session_count kind, uint64_t n) {
     /* relaxed: one writer, and a figure */
-    uint64_t before = atomic_load_explicit(&session->counts[kind], memory_order_relaxed);
+    uint64_t before =
+        atomic_load_explicit(&session->counts[kind], memory_order_relaxed);
     /* relaxed: as above */
     atomic_store_explicit(&session->counts[kind], before + n, memory_order_relaxed);
 }

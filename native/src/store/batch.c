@@ -121,9 +121,9 @@ FASTER_INLINE int finish_read(struct block *block, const struct view *view, uint
     uint64_t size = 0;
     int result = lane_lookup(block, view, i, &found, words);
     if (result == FASTER_OK && words) {
-        result = record_read_word(found.record,
-                                  record_value(&kv->layout, found.record, 8),
-                                  results->data + i * 8);
+        result =
+            record_read_word(found.record, record_value(&kv->layout, found.record, 8),
+                             results->data + i * 8);
     } else if (result == FASTER_OK) {
         bool fixed = kv->layout.fixed;
         uint8_t *out = fixed ? results->data + i * kv->layout.value_size
@@ -157,8 +157,8 @@ static void describe_update(const struct block *block, uint64_t i, uint64_t *siz
     if (results != NULL && results->data != NULL) {
         bool fixed = block->kv->layout.fixed;
         uint64_t width = block->kv->layout.value_size;
-        update->out = fixed ? results->data + i * width
-                            : results->data + results->offsets[i];
+        update->out =
+            fixed ? results->data + i * width : results->data + results->offsets[i];
         update->capacity = fixed ? width : room_left(results, i);
     }
 }
@@ -188,7 +188,8 @@ static FASTER_NOINLINE int finish_update_general(struct block *block, uint64_t i
 }
 
 /* Change a word in place; FASTER_PENDING when that is not the way. */
-FASTER_INLINE int finish_word(struct block *block, uint64_t i, const struct found *found) {
+FASTER_INLINE int finish_word(struct block *block, uint64_t i,
+                              const struct found *found) {
     const struct batch *batch = block->batch;
     const struct faster_results *results = batch->results;
     uint64_t merged;
@@ -210,8 +211,8 @@ FASTER_INLINE int finish_word(struct block *block, uint64_t i, const struct foun
     return FASTER_OK;
 }
 
-FASTER_INLINE int finish_update(struct block *block, const struct view *view, uint64_t i,
-                                bool words) {
+FASTER_INLINE int finish_update(struct block *block, const struct view *view,
+                                uint64_t i, bool words) {
     if (words) {
         struct found found;
         int looked = lane_lookup(block, view, i, &found, true);
@@ -226,15 +227,15 @@ FASTER_INLINE int finish_update(struct block *block, const struct view *view, ui
 }
 
 /* Half-open ranges of items [from, to) through one stage each. */
-FASTER_INLINE void hash_group(struct block *block, const struct view *view, uint64_t from,
-                              uint64_t to, bool words) {
+FASTER_INLINE void hash_group(struct block *block, const struct view *view,
+                              uint64_t from, uint64_t to, bool words) {
     for (uint64_t i = from; i < to; i++) {
         stage_hash(block, view, i, words);
     }
 }
 
-FASTER_INLINE void find_group(struct block *block, const struct view *view, uint64_t from,
-                              uint64_t to, bool words) {
+FASTER_INLINE void find_group(struct block *block, const struct view *view,
+                              uint64_t from, uint64_t to, bool words) {
     for (uint64_t i = from; i < to; i++) {
         stage_find(block, view, i, words);
     }
@@ -335,7 +336,8 @@ static uint64_t record_bytes_hint(const struct faster_kv *kv) {
     if (!kv->layout.fixed) {
         return PREFETCH_VARLEN;
     }
-    uint64_t size = record_size(&kv->layout, kv->layout.key_size, kv->layout.value_size);
+    uint64_t size =
+        record_size(&kv->layout, kv->layout.key_size, kv->layout.value_size);
     return size < PREFETCH_MAX ? size : PREFETCH_MAX;
 }
 
@@ -375,7 +377,8 @@ static int run_entry(struct block *block, uint64_t *done) {
 }
 
 /* Check one item's sizes as the single operations do. */
-static int check_item(const struct faster_kv *kv, const struct batch *batch, uint64_t i) {
+static int check_item(const struct faster_kv *kv, const struct batch *batch,
+                      uint64_t i) {
     uint64_t key_size = item_size(batch->keys, i);
     int result = check_key(kv, key_size);
     if (result != FASTER_OK || batch->values == NULL) {
@@ -400,7 +403,8 @@ static int check_items(const struct faster_kv *kv, const struct batch *batch,
     return result;
 }
 
-int batch_run(struct faster_session *session, const struct batch *batch, uint64_t *done) {
+int batch_run(struct faster_session *session, const struct batch *batch,
+              uint64_t *done) {
     struct block block = {
         .session = session,
         .kv = session->kv,

@@ -53,12 +53,14 @@ struct batch {
     bool reads;            /* a read batch */
     uint64_t count;
     const struct faster_items *keys;
-    const struct faster_items *values; /* values or inputs; NULL for reads and deletes */
+    const struct faster_items
+        *values; /* values or inputs; NULL for reads and deletes */
     const struct faster_results *results; /* NULL where none are wanted */
     const struct faster_merge *merge;
 };
 
 /* Do the items from *done on; see api.h. */
-int batch_run(struct faster_session *session, const struct batch *batch, uint64_t *done);
+int batch_run(struct faster_session *session, const struct batch *batch,
+              uint64_t *done);
 
 #endif

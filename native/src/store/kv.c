@@ -58,7 +58,8 @@ static bool record_fits(const struct faster_kv_config *config) {
 static uint64_t log_range(const struct faster_kv_config *config) {
     uint64_t page = (uint64_t)1 << page_bits_of(config);
     uint64_t most = memory_physical() * RANGE_PER_MEMORY;
-    uint64_t wanted = config->memory != 0 && config->memory < most ? config->memory : most;
+    uint64_t wanted =
+        config->memory != 0 && config->memory < most ? config->memory : most;
     uint64_t limit = (uint64_t)1 << ADDRESS_BITS;
     wanted = wanted < limit ? wanted : limit;
     return wanted < LOG_PAGES_MIN * page ? LOG_PAGES_MIN * page : wanted;
@@ -68,6 +69,15 @@ static uint64_t index_limit(const struct faster_kv_config *config) {
     uint64_t permille =
         config->index_permille != 0 ? config->index_permille : INDEX_PERMILLE_DEFAULT;
     return config->memory != 0 ? config->memory / 1000 * permille : UINT64_MAX;
+}
+
+/* What a budget must hold at the least: the index to start with and two pages. */
+static bool budget_suffices(const struct faster_kv_config *config, uint32_t bits) {
+    uint64_t table = sizeof(struct index_bucket) << bits;
+    uint64_t pages = (uint64_t)LOG_PAGES_MIN << page_bits_of(config);
+    return config->memory == 0 ||
+           (table <= index_limit(config) && pages <= config->memory &&
+            table <= config->memory - pages);
 }
 
 static uint32_t index_start_bits(const struct faster_kv_config *config) {
@@ -140,10 +150,12 @@ static int build_log(struct faster_kv *kv, const struct faster_kv_config *config
 
 /* Build the parts in order; what was built is taken down in reverse when one fails. */
 static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
-    uint32_t sessions =
-        config->sessions_max != 0 ? config->sessions_max : SESSIONS_MAX;
+    uint32_t sessions = config->sessions_max != 0 ? config->sessions_max : SESSIONS_MAX;
     struct index_records records = {kv, hash_at, prefetch_record};
     uint32_t bits = index_start_bits(config);
+    if (!budget_suffices(config, bits)) {
+        return FASTER_E_FULL;
+    }
     budget_init(&kv->budget, config->memory);
     epoch_init(&kv->epoch, sessions + OWN_SLOTS);
     int error = lock_init(&kv->lock);
@@ -157,10 +169,6 @@ static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
     error = build_log(kv, config);
     if (error != 0) {
         goto no_log;
-    }
-    if ((sizeof(struct index_bucket) << bits) > index_limit(config)) {
-        error = FASTER_E_FULL;
-        goto no_index;
     }
     error = index_init(&kv->index, &records, &kv->epoch, &kv->worker, &kv->budget,
                        index_limit(config), bits);
@@ -184,8 +192,8 @@ no_lock:
 }
 
 int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **out) {
-    if (config->size < sizeof *config || !config_is_sane(config) || !type_fits(config) ||
-        !record_fits(config)) {
+    if (config->size < sizeof *config || !config_is_sane(config) ||
+        !type_fits(config) || !record_fits(config)) {
         return FASTER_E_CONFIG;
     }
     int error = fork_watch();
@@ -225,7 +233,8 @@ int faster_kv_close(struct faster_kv *kv, uint32_t timeout_ms) {
     if (kv->generation != fork_generation()) {
         return FASTER_E_FORKED;
     }
-    (void)atomic_fetch_or_explicit(&kv->state, STATE_CLOSED, memory_order_seq_cst); /* M1 */
+    (void)atomic_fetch_or_explicit(&kv->state, STATE_CLOSED,
+                                   memory_order_seq_cst); /* M1 */
     uint64_t closed_at = epoch_bump(&kv->epoch);
     uint64_t deadline = clock_ms() + timeout_ms;
     /* Ends at the deadline at the latest. */
@@ -297,8 +306,8 @@ int faster_session_open(struct faster_kv *kv, struct faster_session **out) {
     session->generation = kv->generation;
     lock_enter(&kv->lock);
     /* relaxed: changes are made before the lock that follows them in close */
-    bool closed =
-        (atomic_load_explicit(&kv->state, memory_order_seq_cst) & STATE_CLOSED) != 0; /* M1 */
+    bool closed = (atomic_load_explicit(&kv->state, memory_order_seq_cst) &
+                   STATE_CLOSED) != 0; /* M1 */
     int error = closed ? FASTER_E_CLOSED : epoch_slot_take(&kv->epoch, &session->slot);
     if (error == FASTER_OK) {
         link_session(kv, session);
@@ -319,7 +328,8 @@ int faster_session_close(struct faster_session *session) {
     if (session->generation != fork_generation()) {
         return FASTER_E_FORKED;
     }
-    if (atomic_load_explicit(&session->closed, memory_order_seq_cst)) { /* session.h M3 */
+    if (atomic_load_explicit(&session->closed,
+                             memory_order_seq_cst)) { /* session.h M3 */
         return FASTER_OK;
     }
     int result = epoch_enter(session->epoch, session->slot);

@@ -46,7 +46,8 @@ static int64_t as_signed(uint64_t word, uint32_t size) {
     if (unused == 0) {
         return (int64_t)word;
     }
-    return (high & sign) != 0 ? -(int64_t)((~high >> unused) + 1) : (int64_t)(high >> unused);
+    return (high & sign) != 0 ? -(int64_t)((~high >> unused) + 1)
+                              : (int64_t)(high >> unused);
 }
 
 static int add_signed(uint32_t size, int64_t old, int64_t input, uint64_t *merged) {

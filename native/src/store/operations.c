@@ -13,8 +13,8 @@ static int read_once(struct faster_session *session, uint64_t hash, const void *
     }
     if (kv->words && capacity >= 8) {
         *value_size = 8;
-        return record_read_word(found.record, record_value(&kv->layout, found.record, 8),
-                                out);
+        return record_read_word(found.record,
+                                record_value(&kv->layout, found.record, 8), out);
     }
     return record_read_value(&kv->layout, found.record, out, capacity, value_size);
 }
@@ -139,8 +139,8 @@ int faster_view_open(struct faster_session *session, const void *key, uint64_t k
         result = FASTER_NOT_FOUND;
     }
     if (result == FASTER_OK) {
-        view->data = (const uint8_t *)found.record +
-                     record_value_offset(&kv->layout, key_size);
+        view->data =
+            (const uint8_t *)found.record + record_value_offset(&kv->layout, key_size);
         view->size = record_value_size(&kv->layout, found.record);
         view->page = hlog_pin(&kv->log, found.address);
     }

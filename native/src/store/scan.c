@@ -13,8 +13,14 @@
  */
 #include "store/store.h"
 
-/* Records looked at under one entry (E5): dead ones count too. */
-enum { SCAN_BLOCK = 256 };
+/* Records looked at under one entry (E5): dead ones count too.  They are hashed and
+ * their buckets prefetched before the first is looked up. */
+enum { SCAN_BLOCK = 64 };
+
+struct scan_item {
+    uint64_t address;
+    uint64_t hash;
+};
 
 struct scan {
     struct faster_session *session;
@@ -29,7 +35,8 @@ struct scan {
 };
 
 /* The bytes a record takes in the log. */
-static uint64_t record_extent(const struct record_layout *layout, struct record *record) {
+static uint64_t record_extent(const struct record_layout *layout,
+                              struct record *record) {
     if (layout->fixed) {
         return record_size(layout, layout->key_size, layout->value_size);
     }
@@ -61,13 +68,12 @@ static bool next_record(struct scan *scan, struct record **record) {
     return false;
 }
 
-/* Whether the record at `address` is the newest of its key below the scan's end; *newest
- * gets the newest of all. */
-static int is_turn(struct scan *scan, uint64_t address, const uint8_t *key,
+/* Whether the item's record is the newest of its key below the scan's end; *newest gets
+ * the newest of all. */
+static int is_turn(struct scan *scan, const struct scan_item *item, const uint8_t *key,
                    uint64_t key_size, struct record **newest) {
     struct found found;
-    uint64_t hash = kv_hash(scan->kv, key, key_size);
-    int result = find_record(scan->session, hash, key, key_size, &found);
+    int result = find_record(scan->session, item->hash, key, key_size, &found);
     if (result != FASTER_OK) {
         return result;
     }
@@ -79,7 +85,7 @@ static int is_turn(struct scan *scan, uint64_t address, const uint8_t *key,
             return result;
         }
     }
-    return found.address == address ? FASTER_OK : FASTER_NOT_FOUND;
+    return found.address == item->address ? FASTER_OK : FASTER_NOT_FOUND;
 }
 
 static bool room_for_key(struct scan *scan, uint64_t key_size) {
@@ -125,35 +131,50 @@ static int give(struct scan *scan, struct record *newest, const uint8_t *key,
 }
 
 /* Look at one record.  FASTER_OK also when it is not to be given. */
-static int visit(struct scan *scan, struct record *record) {
+static int visit(struct scan *scan, const struct scan_item *item) {
     const struct record_layout *layout = &scan->kv->layout;
-    uint64_t address = scan->cursor->position;
+    struct record *record = hlog_record(&scan->kv->log, item->address);
     uint64_t key_size = record_key_size(layout, record);
     const uint8_t *key = record_key(layout, record);
     struct record *newest;
-    if ((record_info(record) & INFO_INVALID) != 0) {
-        return FASTER_OK;
-    }
-    int result = is_turn(scan, address, key, key_size, &newest);
+    int result = is_turn(scan, item, key, key_size, &newest);
     if (result == FASTER_OK) {
         result = give(scan, newest, key, key_size);
     }
     return result == FASTER_NOT_FOUND ? FASTER_OK : result;
 }
 
-/* At most SCAN_BLOCK records under one entry.  *over is set at the scan's end. */
-static int scan_block(struct scan *scan, bool *over) {
-    for (int i = 0; i < SCAN_BLOCK && scan->found < scan->count; i++) {
-        struct record *record;
-        if (!next_record(scan, &record)) {
-            *over = true;
-            return FASTER_OK;
+/* Walk over a block of records, and let the buckets of the valid ones come near. */
+static int collect(struct scan *scan, struct scan_item *items) {
+    const struct record_layout *layout = &scan->kv->layout;
+    struct index_table *table = index_current(&scan->kv->index);
+    struct record *record;
+    int count = 0;
+    for (int i = 0; i < SCAN_BLOCK && next_record(scan, &record); i++) {
+        uint64_t address = scan->cursor->position;
+        if ((record_info(record) & INFO_INVALID) == 0) {
+            uint64_t hash = kv_hash(scan->kv, record_key(layout, record),
+                                    record_key_size(layout, record));
+            faster_prefetch(index_bucket_hint(table, hash));
+            items[count++] = (struct scan_item){address, hash};
         }
-        int result = visit(scan, record);
+        scan->cursor->position = address + record_extent(layout, record);
+    }
+    return count;
+}
+
+/* At most SCAN_BLOCK records under one entry.  Stops before the record that cannot be
+ * given now. */
+static int scan_block(struct scan *scan) {
+    struct scan_item items[SCAN_BLOCK];
+    int count = collect(scan, items);
+    for (int i = 0; i < count; i++) {
+        int result =
+            scan->found < scan->count ? visit(scan, &items[i]) : FASTER_PENDING;
         if (result != FASTER_OK) {
+            scan->cursor->position = items[i].address;
             return result;
         }
-        scan->cursor->position += record_extent(&scan->kv->layout, record);
     }
     return FASTER_OK;
 }
@@ -177,12 +198,12 @@ static int begin_scan(struct scan *scan) {
 
 static int run_scan(struct scan *scan) {
     struct faster_session *session = scan->session;
-    bool over = false;
     int result = FASTER_OK;
-    while (result == FASTER_OK && !over && scan->found < scan->count) {
+    while (result == FASTER_OK && scan->found < scan->count &&
+           scan->cursor->position < scan->cursor->end) {
         result = session_enter(session);
         if (result == FASTER_OK) {
-            result = scan_block(scan, &over);
+            result = scan_block(scan);
             session_leave(session);
         }
         if (result == FASTER_RETRY) {
@@ -190,8 +211,11 @@ static int run_scan(struct scan *scan) {
             result = FASTER_OK;
         }
     }
-    /* What was found is given first; the next call says that its first does not fit. */
-    return result == FASTER_SHORT && scan->found != 0 ? FASTER_OK : result;
+    /* PENDING: all rows are filled.  SHORT: what was found is given first; the next call
+     * says that its first does not fit. */
+    bool partly =
+        result == FASTER_PENDING || (result == FASTER_SHORT && scan->found != 0);
+    return partly ? FASTER_OK : result;
 }
 
 int faster_scan_next(struct faster_session *session, struct faster_cursor *cursor,

@@ -29,7 +29,6 @@ static uint64_t count_of(struct faster_kv *kv, enum session_count kind) {
     return sum;
 }
 
-
 static void fill_index(struct faster_kv *kv, struct faster_kv_stats *stats) {
     struct index_table *table = index_current(&kv->index);
     struct index_table *next = table_next(table);
@@ -37,11 +36,11 @@ static void fill_index(struct faster_kv *kv, struct faster_kv_stats *stats) {
     stats->index_bytes = index_bytes(&kv->index);
     stats->index_buckets = newest->mask + 1;
     /* relaxed: figures, all four */
-    stats->index_entries =
-        atomic_load_explicit(&table->entries, memory_order_relaxed);
+    stats->index_entries = atomic_load_explicit(&table->entries, memory_order_relaxed);
     stats->index_overflow = overflow_count(&newest->pool);
     /* relaxed: as above */
-    stats->index_growths = atomic_load_explicit(&kv->index.growths, memory_order_relaxed);
+    stats->index_growths =
+        atomic_load_explicit(&kv->index.growths, memory_order_relaxed);
     stats->index_growing = next != NULL;
     /* relaxed: as above */
     stats->index_saturated =

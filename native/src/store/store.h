@@ -65,7 +65,7 @@ struct faster_kv {
     struct lock lock;
     struct faster_session *sessions;
     uint32_t session_count;
-    struct epoch_slot *slot;              /* for figures and growth from outside */
+    struct epoch_slot *slot;             /* for figures and growth from outside */
     uint64_t closed_counts[COUNT_KINDS]; /* of sessions that have ended */
     bool released;
 };
@@ -119,17 +119,17 @@ static inline int check_key(const struct faster_kv *kv, uint64_t key_size) {
 
 static inline int check_value(const struct faster_kv *kv, uint64_t key_size,
                               uint64_t value_size) {
-    bool fits = kv->layout.fixed
-                    ? value_size == kv->layout.value_size
-                    : value_size <= kv->log.page_size &&
-                          record_size(&kv->layout, key_size, value_size) <=
-                              hlog_record_max(&kv->log);
+    bool fits = kv->layout.fixed ? value_size == kv->layout.value_size
+                                 : value_size <= kv->log.page_size &&
+                                       record_size(&kv->layout, key_size, value_size) <=
+                                           hlog_record_max(&kv->log);
     return fits ? FASTER_OK : FASTER_E_VALUE_SIZE;
 }
 
 /* Whether a merge and its input apply to the store. */
-static inline int check_merge(const struct faster_kv *kv, const struct faster_merge *merge,
-                              uint64_t key_size, uint64_t input_size) {
+static inline int check_merge(const struct faster_kv *kv,
+                              const struct faster_merge *merge, uint64_t key_size,
+                              uint64_t input_size) {
     if (merge->kind == FASTER_MERGE_NATIVE) {
         return merge->native != NULL ? FASTER_OK : FASTER_E_MERGE;
     }
@@ -140,19 +140,19 @@ static inline int check_merge(const struct faster_kv *kv, const struct faster_me
 }
 
 /* Run `attempt` until it is not FASTER_RETRY, at most ATTEMPTS_MAX times. */
-#define KV_ATTEMPT(session, result, attempt)                            \
-    do {                                                                \
-        for (int tries_ = 0; tries_ < ATTEMPTS_MAX; tries_++) {         \
-            (result) = (attempt);                                       \
-            if (faster_likely((result) != FASTER_RETRY)) {              \
-                break;                                                  \
-            }                                                           \
-            int again_ = session_again(session);                        \
-            if (again_ != FASTER_OK) {                                  \
-                (result) = again_;                                      \
-                break;                                                  \
-            }                                                           \
-        }                                                               \
+#define KV_ATTEMPT(session, result, attempt)                                           \
+    do {                                                                               \
+        for (int tries_ = 0; tries_ < ATTEMPTS_MAX; tries_++) {                        \
+            (result) = (attempt);                                                      \
+            if (faster_likely((result) != FASTER_RETRY)) {                             \
+                break;                                                                 \
+            }                                                                          \
+            int again_ = session_again(session);                                       \
+            if (again_ != FASTER_OK) {                                                 \
+                (result) = again_;                                                     \
+                break;                                                                 \
+            }                                                                          \
+        }                                                                              \
     } while (0)
 
 #endif

@@ -13,17 +13,18 @@ struct old_value {
 struct new_value {
     const void *data;
     uint64_t size;
-    uint64_t spare;    /* bytes of room worth adding to a new record */
-    uint64_t kept;     /* bytes at the front that equal the old value's */
+    uint64_t spare; /* bytes of room worth adding to a new record */
+    uint64_t kept;  /* bytes at the front that equal the old value's */
     bool tombstone;
-    bool unchanged;    /* the old value stays */
+    bool unchanged; /* the old value stays */
 };
 
 static struct old_value old_of(const struct faster_kv *kv, struct record *record) {
     struct old_value old = {NULL, NULL, 0};
     if ((record_info(record) & INFO_TOMBSTONE) == 0) {
         old.record = record;
-        old.words = record_value(&kv->layout, record, record_key_size(&kv->layout, record));
+        old.words =
+            record_value(&kv->layout, record, record_key_size(&kv->layout, record));
         old.size = record_value_size(&kv->layout, record);
     }
     return old;
@@ -107,7 +108,8 @@ static int merge_newest(struct faster_session *session, const struct update *upd
 static int merge_native(struct faster_session *session, const struct update *update,
                         const struct old_value *old, struct new_value *fresh) {
     uint64_t room = old->size + update->value_size + 8;
-    uint64_t fixed_size = session->kv->layout.fixed ? session->kv->layout.value_size : 0;
+    uint64_t fixed_size =
+        session->kv->layout.fixed ? session->kv->layout.value_size : 0;
     room = room > fixed_size ? room : fixed_size;
     if (session->scratch_size > room) {
         room = session->scratch_size;
@@ -302,8 +304,8 @@ static int append_record(struct faster_session *session, const struct update *up
     struct faster_kv *kv = session->kv;
     uint64_t room = room_for(kv, update, fresh);
     uint64_t address;
-    int result = hlog_reserve(&kv->log, record_size(&kv->layout, update->key_size, room),
-                              &address);
+    int result = hlog_reserve(
+        &kv->log, record_size(&kv->layout, update->key_size, room), &address);
     if (result != FASTER_OK) {
         return result;
     }
@@ -334,7 +336,8 @@ static int update_locked(struct faster_session *session, const struct update *up
     if (result != FASTER_OK || fresh.unchanged) {
         return result;
     }
-    if (found->address >= session->read_only && fits_in_place(session->kv, record, &fresh)) {
+    if (found->address >= session->read_only &&
+        fits_in_place(session->kv, record, &fresh)) {
         write_in_place(session, record, &fresh);
         return FASTER_OK;
     }
@@ -357,7 +360,8 @@ static int update_shared(struct faster_session *session, const struct update *up
     result = (info & INFO_SEALED) != 0 ? FASTER_RETRY
                                        : update_locked(session, update, found, &seal);
     if (seal) {
-        record_set_info(record, record_info(record) | INFO_SEALED); /* before the unlock */
+        record_set_info(record,
+                        record_info(record) | INFO_SEALED); /* before the unlock */
     }
     record_unlock(record, seq);
     return result;

@@ -102,7 +102,8 @@ FASTER_INLINE int update_word(struct faster_session *session, const struct found
     if (faster_unlikely((info & (INFO_SEALED | INFO_TOMBSTONE)) != 0)) {
         result = FASTER_PENDING;
     } else if (kind == UPDATE_RMW) {
-        result = merge_words(kv->value_type, merge->kind, word_load(value), input, merged);
+        result =
+            merge_words(kv->value_type, merge->kind, word_load(value), input, merged);
     }
     if (faster_likely(result == FASTER_OK)) {
         if (faster_unlikely(info_version(info) != (session->version & 0xffu))) {
@@ -117,9 +118,10 @@ FASTER_INLINE int update_word(struct faster_session *session, const struct found
 /* Count and number an update that ended with `result`. */
 FASTER_INLINE void update_account(struct faster_session *session, enum update_kind kind,
                                   int result) {
-    static const uint8_t counts[] = {COUNT_UPSERT, COUNT_INSERT, COUNT_DELETE, COUNT_RMW,
-                                     COUNT_COMPARE};
-    if (faster_unlikely(result < 0 || result == FASTER_RETRY || result == FASTER_SHORT)) {
+    static const uint8_t counts[] = {COUNT_UPSERT, COUNT_INSERT, COUNT_DELETE,
+                                     COUNT_RMW, COUNT_COMPARE};
+    if (faster_unlikely(result < 0 || result == FASTER_RETRY ||
+                        result == FASTER_SHORT)) {
         return;
     }
     session_issue(session);
