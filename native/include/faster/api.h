@@ -8,9 +8,9 @@
  *   one thread at a time, which the core checks (FASTER_E_BUSY).
  *
  *   Single operations never wait.  They may return FASTER_RETRY; the caller then calls
- *   faster_session_wait() (in Python: with the GIL released) and calls again.  Functions
- *   whose comment says "Blocks: yes" retry by themselves and must not be called by a
- *   thread that others may be waiting for.
+ *   faster_session_wait() (in Python: with the GIL released) and calls again.
+ *   Functions whose comment says "Blocks: yes" retry by themselves and must not be
+ *   called by a thread that others may be waiting for.
  *
  *   Every operation may also return FASTER_E_CLOSED, FASTER_E_FORKED and FASTER_E_BUSY.
  *   A failed operation has changed nothing and taken no serial number.
@@ -62,10 +62,10 @@ enum faster_merge_kind {
 };
 
 /*
- * A merge as machine code.  `value` is a private copy of `value_size` bytes (-1: the key
- * is absent) with room for `capacity` bytes, `input` the operation's argument.  It leaves
- * the new value in `value` and returns its size; a size above `capacity` asks to be
- * called again with at least that room and the old value restored; a negative size
+ * A merge as machine code.  `value` is a private copy of `value_size` bytes (-1: the
+ * key is absent) with room for `capacity` bytes, `input` the operation's argument.  It
+ * leaves the new value in `value` and returns its size; a size above `capacity` asks to
+ * be called again with at least that room and the old value restored; a negative size
  * refuses (FASTER_E_MERGE).  It may run several times for one operation, under a
  * record's lock: it must be short, pure, and must not call back.
  */
@@ -107,8 +107,8 @@ int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **kv)
  * Close: new calls get FASTER_E_CLOSED, calls in flight finish, the worker is joined,
  * the log and the index are given back.  The handle stays valid until faster_kv_free.
  * A second close does nothing.
- * Blocks: yes, up to timeout_ms.  Errors: FASTER_E_TIMEOUT when a call in flight did not
- * end in time (memory is then kept; close may be called again).
+ * Blocks: yes, up to timeout_ms.  Errors: FASTER_E_TIMEOUT when a call in flight did
+ * not end in time (memory is then kept; close may be called again).
  */
 int faster_kv_close(struct faster_kv *kv, uint32_t timeout_ms);
 
@@ -122,8 +122,8 @@ void faster_kv_free(struct faster_kv *kv);
  */
 int faster_session_open(struct faster_kv *kv, struct faster_session **session);
 
-/* Close a session and give its slot back.  Errors: FASTER_E_BUSY while another thread is
- * inside.  A second close does nothing. */
+/* Close a session and give its slot back.  Errors: FASTER_E_BUSY while another thread
+ * is inside.  A second close does nothing. */
 int faster_session_close(struct faster_session *session);
 
 /* Free a session's handle; closes first.  In a forked child it frees nothing. */
@@ -295,7 +295,8 @@ int faster_kv_check_merge(struct faster_kv *kv, const struct faster_merge *merge
 uint64_t faster_hash_bytes(uint32_t hash, const void *data, uint64_t size,
                            uint64_t seed);
 
-/* What the CPython module gets: the core exists once in the process.  Grows at its end. */
+/* What the CPython module gets: the core exists once in the process.  Grows at its
+ * end. */
 struct faster_hot_table {
     uint32_t abi;  /* FASTER_ABI */
     uint32_t size; /* sizeof(struct faster_hot_table) */

@@ -6,8 +6,8 @@
  *
  * Purpose
  *   After fork() the child holds handles whose worker thread, sessions and files belong
- *   to the parent (P4).  Every handle remembers the generation it was made in; the child
- *   has a later one, and each call compares.
+ *   to the parent (P4).  Every handle remembers the generation it was made in; the
+ *   child has a later one, and each call compares.
  *
  * Model      One counter, raised in the child by a fork handler.
  * Invariants

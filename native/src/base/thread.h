@@ -15,7 +15,8 @@
  *   thread runs one function and is joined once.
  *
  * Invariants none
- * Ordering   A post happens before the wait that takes it; a leave before the next enter.
+ * Ordering   A post happens before the wait that takes it; a leave before the next
+ *            enter.
  * Progress   lock_enter and wakeup_wait block, nothing else does
  * Threads    any
  * Errors     -errno from thread_start, lock_init and wakeup_init

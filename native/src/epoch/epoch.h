@@ -31,8 +31,9 @@
  *       pointer that we then reuse.  A stale `current` in the CAS only delays bumps.
  *   M2  leave: store 0 (release).  Pairs with the slot loads of a scan: what the thread
  *       read and wrote happens before the action that waited for it.
- *   M3  An action's fields are stored before its epoch (release); who takes it reads the
- *       epoch first (acquire).  Without it an action could run with a stale context.
+ *   M3  An action's fields are stored before its epoch (release); who takes it reads
+ *       the epoch first (acquire).  Without it an action could run with a stale
+ *       context.
  *   M4  Chunks are published in order by a CAS (seq_cst), and a scan loads the pointers
  *       (seq_cst) up to the first that is missing.  A slot of a chunk that the scan did
  *       not see is entered after the scan in the single order of M1, and so sees the

@@ -5,8 +5,8 @@
  * Level 2.  Includes: base, format.
  *
  * Purpose
- *   A lookup should cost one cache miss.  So a bucket is a cache line, and only a bucket
- *   that is full leads to another.
+ *   A lookup should cost one cache miss.  So a bucket is a cache line, and only a
+ *   bucket that is full leads to another.
  *
  * Model
  *   entries[0..6] and an overflow word (format/index_format.h).  Matching looks at all

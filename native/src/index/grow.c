@@ -212,7 +212,8 @@ static void clear_chunk(struct index_table *next, uint64_t first) {
             atomic_store_explicit(&next->buckets[b].entries[i], 0,
                                   memory_order_relaxed);
         }
-        /* relaxed: as above; the pool keeps the overflow buckets until the table ends */
+        /* relaxed: as above; the pool keeps the overflow buckets until the table
+         * ends */
         atomic_store_explicit(&next->buckets[b].overflow, 0, memory_order_relaxed);
     }
 }
@@ -265,7 +266,8 @@ static int split_chunk(struct index *index, struct index_table *table, uint64_t 
 /*
  * Split the next chunk, if one is left.  FASTER_NOT_FOUND when none is.  A chunk whose
  * split ran out of memory is claimed again only by giving the claim back, which is
- * possible while nobody has claimed a later one; else the worker finds it (retry_failed).
+ * possible while nobody has claimed a later one; else the worker finds it
+ * (retry_failed).
  */
 int index_step(struct index *index, struct index_table *table) {
     /* relaxed: a ticket */

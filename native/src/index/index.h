@@ -21,9 +21,9 @@
  *
  *   A split first freezes every word of the old chain (fetch_or of the frozen bit), so
  *   that no later CAS on it can succeed, then copies, then says SPLIT.  Whoever meets a
- *   frozen word looks at the chunk's state anew.  So a growth starts without waiting for
- *   anybody: an operation that has not noticed it works on in the old table until it
- *   meets the first frozen word.
+ *   frozen word looks at the chunk's state anew.  So a growth starts without waiting
+ *   for anybody: an operation that has not noticed it works on in the old table until
+ *   it meets the first frozen word.
  *
  *   Chunks are claimed by a counter.  Every insertion of a new entry splits one chunk
  *   while the index grows, so the growth is over after at most one insertion for each
@@ -41,8 +41,8 @@
  *       could have found them (epoch).
  *
  * Ordering
- *   M1  Entries: CAS release (seq_cst for the tentative step), loads acquire; the record
- *       that an entry names is seen whole (record.h M4).
+ *   M1  Entries: CAS release (seq_cst for the tentative step), loads acquire; the
+ *       record that an entry names is seen whole (record.h M4).
  *   M2  Two-phase insertion: both inserters' CAS of their tentative word and both
  *       rescans are seq_cst.  In their single order the later rescan sees the other's
  *       word, so at most one of two insertions of a tag becomes final.
@@ -54,8 +54,8 @@
  *   M5  fetch_or of frozen is acq_rel: it reads what the last CAS published, and a CAS
  *       that fails on it is ordered after it.
  *
- * Progress   find: wait-free but for FASTER_RETRY.  publish: lock-free.  A chunk that is
- *            SPLITTING belongs to one thread that waits for nothing.
+ * Progress   find: wait-free but for FASTER_RETRY.  publish: lock-free.  A chunk that
+ *            is SPLITTING belongs to one thread that waits for nothing.
  * Threads    any, inside an epoch; index_work on the worker, outside
  * Errors     FASTER_E_FULL, -ENOMEM, FASTER_RETRY
  * Limits     INDEX_BITS_MIN ... INDEX_BITS_MAX
@@ -86,9 +86,11 @@ enum {
     /* Growth starts at 4 keys per bucket (G0): at that load about one chain in twenty
      * has overflowed, and a table of half that load would cost 16 bytes a key more. */
     INDEX_LOAD = 4,
-    /* Insertions a session counts by itself before it adds them to the table's count. */
+    /* Insertions a session counts by itself before it adds them to the table's
+     * count. */
     INDEX_COUNT_STEP = 32,
-    /* Records of a chain that a split looks at before it puts the rest on both sides. */
+    /* Records of a chain that a split looks at before it puts the rest on both
+     * sides. */
     SPLIT_WALK_MAX = 64
 };
 
@@ -160,12 +162,13 @@ void index_destroy(struct index *index);
 /* Bits of the smallest table that holds so many keys below the growth threshold. */
 uint32_t index_bits_for(uint64_t keys);
 
-/* Find the entry of a hash.  FASTER_OK, FASTER_NOT_FOUND (ref tells where to insert), or
- * FASTER_RETRY.  index_find tries the common case first. */
+/* Find the entry of a hash.  FASTER_OK, FASTER_NOT_FOUND (ref tells where to insert),
+ * or FASTER_RETRY.  index_find tries the common case first. */
 int index_find_far(struct index *index, uint64_t hash, struct index_ref *ref);
 
 /* Put `address` where the lookup looked, if nothing has changed there since: the entry
- * still has the word seen, or is still absent.  FASTER_OK, FASTER_RETRY, FASTER_E_FULL. */
+ * still has the word seen, or is still absent.  FASTER_OK, FASTER_RETRY,
+ * FASTER_E_FULL. */
 int index_publish(struct index *index, const struct index_ref *ref, uint64_t address,
                   struct index_tally *tally);
 
@@ -175,7 +178,8 @@ int index_grow(struct index *index);
 /* The worker's share: split, discard, retire.  True when there may be more. */
 bool index_work(struct index *index);
 
-/* Walk the whole index (nobody else inside): 0, or the number of the broken invariant. */
+/* Walk the whole index (nobody else inside): 0, or the number of the broken
+ * invariant. */
 int index_audit(struct index *index);
 
 uint64_t index_bytes(struct index *index);
@@ -228,8 +232,8 @@ FASTER_INLINE bool index_match(struct index_bucket *bucket, uint64_t tag,
 }
 
 /*
- * The common cases of index_find, inlined: one table, and the entry in the first bucket,
- * or no entry and no overflow.  False when the general way must be gone.
+ * The common cases of index_find, inlined: one table, and the entry in the first
+ * bucket, or no entry and no overflow.  False when the general way must be gone.
  */
 FASTER_INLINE bool index_find_near(struct index_table *table, uint64_t hash,
                                    struct index_ref *ref) {
@@ -249,7 +253,8 @@ FASTER_INLINE bool index_find_near(struct index_table *table, uint64_t hash,
     return true;
 }
 
-/* For who only reads: the word of the entry, 0 when absent.  False as index_find_near. */
+/* For who only reads: the word of the entry, 0 when absent.  False as
+ * index_find_near. */
 FASTER_INLINE bool index_peek(struct index_table *table, uint64_t hash,
                               uint64_t *seen) {
     struct index_bucket *bucket = &table->buckets[hash & table->mask];

@@ -59,8 +59,9 @@ void hlog_destroy(struct hlog *log) {
 }
 
 /*
- * The addition crossed the page's end, or came after one that did.  Exactly one addition
- * crosses, and it turns the page; the others found the offset already beyond the end.
+ * The addition crossed the page's end, or came after one that did.  Exactly one
+ * addition crosses, and it turns the page; the others found the offset already beyond
+ * the end.
  */
 int hlog_reserve_slow(struct hlog *log, uint64_t size, uint64_t before,
                       uint64_t *address) {

@@ -26,8 +26,8 @@
  *       refreshes; so below a tail that everyone has seen there is no gap.
  *   I3  read_only never decreases; safe_read_only follows it once everyone has seen it.
  *   I4  A page is committed before the tail points into it.
- *   I5  A record below safe_read_only never changes again but for bits that mean nothing
- *       outside memory.
+ *   I5  A record below safe_read_only never changes again but for bits that mean
+ *       nothing outside memory.
  *
  * Ordering
  *   M1  tail: fetch_add and store are seq_cst with one another (L1); the store that
@@ -38,8 +38,8 @@
  *       still holds an older read_only is left.
  *   M3  Pin counts: taken acq_rel inside the epoch, given back release.
  *
- * Progress   reserve: lock-free; it may answer FASTER_RETRY while a page is turned, which
- *            takes one system call.
+ * Progress   reserve: lock-free; it may answer FASTER_RETRY while a page is turned,
+ *            which takes one system call.
  * Threads    any, inside an epoch
  * Errors     FASTER_RETRY, FASTER_E_FULL
  * Limits     HLOG_PAGE_BITS_MIN ... MAX; address space of about twice the memory

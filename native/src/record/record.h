@@ -34,8 +34,8 @@
  *       one-word value loads info, the value, and info again: the value is returned
  *       only if the flags did not change, so a value that a revival is about to publish
  *       is never returned while the key is still absent.
- *   M4  A new record is written with plain stores before the index entry's CAS (release)
- *       publishes it; whoever finds it loaded the entry with acquire.
+ *   M4  A new record is written with plain stores before the index entry's CAS
+ *       (release) publishes it; whoever finds it loaded the entry with acquire.
  *
  * Progress   Lock attempts and reads are bounded by RECORD_SPINS, then FASTER_RETRY; an
  *            owner never waits.
@@ -60,7 +60,8 @@
 #include "faster/status.h"
 #include "format/record_format.h"
 
-/* About a microsecond of somebody else's memcpy; beyond it the owner was descheduled. */
+/* About a microsecond of somebody else's memcpy; beyond it the owner was
+ * descheduled. */
 enum { RECORD_SPINS = 128 };
 
 /* The prefix as memory sees it: the same bytes as struct record_prefix. */

@@ -8,7 +8,8 @@
 #include "base/thread.h"
 #include "faster/api.h"
 
-/* Yields before a wait becomes a short sleep: by then the other thread is not running. */
+/* Yields before a wait becomes a short sleep: by then the other thread is not
+ * running. */
 enum { WAIT_YIELDS = 32, WAIT_PAUSE_US = 50 };
 
 int session_again(struct faster_session *session) {

@@ -5,9 +5,9 @@
  * Level 4.  Includes: base, epoch, log, index.
  *
  * Purpose
- *   Every operation is made through a session.  It owns an epoch slot, so entering it is
- *   entering the epoch and locking the session in one step; it numbers the updates; and
- *   it keeps, for the time inside, the guarded state as of its entry.
+ *   Every operation is made through a session.  It owns an epoch slot, so entering it
+ *   is entering the epoch and locking the session in one step; it numbers the updates;
+ *   and it keeps, for the time inside, the guarded state as of its entry.
  *
  * Model
  *   enter ... leave around each operation, refresh inside long ones.  Between enter and

@@ -6,8 +6,8 @@
  *
  * Purpose
  *   A single lookup waits for two cache misses, one after the other: the bucket and the
- *   record.  In a batch the misses of different items overlap: while a group of items is
- *   finished, the records of the next group and the buckets of the one after are on
+ *   record.  In a batch the misses of different items overlap: while a group of items
+ *   is finished, the records of the next group and the buckets of the one after are on
  *   their way.
  *
  * Model
@@ -18,9 +18,9 @@
  *      find     match the bucket, prefetch the record
  *      finish   do the operation
  *
- *   The first two only look; finish acts, with exactly the entry that find saw (R3).  An
- *   item that finish cannot end (FASTER_RETRY) ends the block; it is then done like a
- *   single operation, and the next block begins behind it.
+ *   The first two only look; finish acts, with exactly the entry that find saw (R3).
+ *   An item that finish cannot end (FASTER_RETRY) ends the block; it is then done like
+ *   a single operation, and the next block begins behind it.
  *
  * Invariants
  *   I1  No address found in one block is used in another (E5).

@@ -134,8 +134,8 @@ static void describe(struct faster_kv *kv, const struct faster_kv_config *config
     atomic_init(&kv->state, 1); /* versions begin at 1 */
 }
 
-/* Address space may be limited below what memory would allow (ulimit -v, a sandbox): then
- * a store without a budget takes what it can get. */
+/* Address space may be limited below what memory would allow (ulimit -v, a sandbox):
+ * then a store without a budget takes what it can get. */
 static int build_log(struct faster_kv *kv, const struct faster_kv_config *config) {
     uint32_t page_bits = page_bits_of(config);
     uint64_t range = log_range(config);

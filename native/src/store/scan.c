@@ -3,9 +3,9 @@
  * scan.c: the live records, in log order
  *
  * A scan walks the log from begin to the tail as it was when the scan began (`end`).  A
- * key may have several records there; it is given at the newest of them below `end`, and
- * with the value of its newest record at all, so that a key that moves to the tail during
- * the scan is neither missed nor given twice.
+ * key may have several records there; it is given at the newest of them below `end`,
+ * and with the value of its newest record at all, so that a key that moves to the tail
+ * during the scan is neither missed nor given twice.
  *
  * `end` is followed by a bump and a wait: then everyone who had reserved room below it
  * has written a record there (hlog.h I2), and the walk meets no header that is still
@@ -44,9 +44,9 @@ static uint64_t record_extent(const struct record_layout *layout,
            record_room(layout, record);
 }
 
-/* Extents change with slack under the record's lock, but their sum does not: room stays.
- * So two loads of lengths could disagree only about what neither uses alone; the one
- * load in record_room is enough. */
+/* Extents change with slack under the record's lock, but their sum does not: room
+ * stays. So two loads of lengths could disagree only about what neither uses alone; the
+ * one load in record_room is enough. */
 static uint64_t next_page(const struct hlog *log, uint64_t address) {
     return ((address >> log->page_bits) + 1) << log->page_bits;
 }
@@ -211,8 +211,8 @@ static int run_scan(struct scan *scan) {
             result = FASTER_OK;
         }
     }
-    /* PENDING: all rows are filled.  SHORT: what was found is given first; the next call
-     * says that its first does not fit. */
+    /* PENDING: all rows are filled.  SHORT: what was found is given first; the next
+     * call says that its first does not fit. */
     bool partly =
         result == FASTER_PENDING || (result == FASTER_SHORT && scan->found != 0);
     return partly ? FASTER_OK : result;

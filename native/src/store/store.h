@@ -5,8 +5,8 @@
  * Level 5.  Includes: base, epoch, hash, index, log, record, session, worker.
  *
  * Purpose
- *   A store is an index over a log, used by sessions.  This header holds the struct that
- *   joins them; the operations are in files of their own.
+ *   A store is an index over a log, used by sessions.  This header holds the struct
+ *   that joins them; the operations are in files of their own.
  *
  * Model
  *   lookup   hash -> index entry -> chain of records, newest first -> the key's record

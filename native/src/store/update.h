@@ -20,8 +20,8 @@
  * Invariants
  *   I1  An attempt that does not answer FASTER_OK has changed nothing that a reader can
  *       see.
- *   I2  A record that was reserved is published or invalid before the attempt ends (R3).
- *   I3  A lock that was taken is given back before the attempt ends.
+ *   I2  A record that was reserved is published or invalid before the attempt ends
+ *   (R3). I3  A lock that was taken is given back before the attempt ends.
  *
  * Ordering   as record.h and index.h
  * Progress   one attempt is bounded

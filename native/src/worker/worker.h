@@ -56,7 +56,8 @@ struct worker {
 int worker_init(struct worker *worker, worker_fn work, void *context);
 void worker_destroy(struct worker *worker);
 
-/* Start the thread if it is not running.  0, or -errno; after worker_stop: -ECANCELED. */
+/* Start the thread if it is not running.  0, or -errno; after worker_stop:
+ * -ECANCELED. */
 int worker_start(struct worker *worker);
 
 void worker_post(struct worker *worker);
