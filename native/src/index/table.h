@@ -4,9 +4,9 @@
  *
  * Level 2.  Includes: base, index.
  *
- * Purpose    What find and growth share about a table's memory, hidden from lookups.
- *   Model A table's memory is taken from the budget when it is made; parts that a
- *   growth has
+ * Purpose    What find and growth share about a table's memory, hidden from lookups. * Model
+ * Model
+ *   A table's memory is taken from the budget when it is made; parts that a growth has
  *   emptied go back before the table ends (resident says what is left).
  * Invariants
  *   I1  The budget holds exactly `resident` bytes for each table, besides its pool.

@@ -195,8 +195,8 @@ FASTER_INLINE int finish_word(struct block *block, uint64_t i,
     uint64_t merged;
     uint64_t input;
     memcpy(&input, item_at(batch->values, i), 8);
-    int result =
-        update_word(block->session, found, batch->kind, batch->merge, input, &merged);
+    int result = update_word(block->session, found, 8, batch->kind, batch->merge, input,
+                             &merged);
     if (faster_unlikely(result != FASTER_OK)) {
         return result;
     }

@@ -37,10 +37,11 @@ static bool config_is_sane(const struct faster_kv_config *config) {
     return layout && sizes && hash && page && type && share && sessions;
 }
 
-/* A number type must be as wide as the values it describes. */
+/* A number type must be as wide as the values it describes; in a varlen layout it says
+ * how wide they all are. */
 static bool type_fits(const struct faster_kv_config *config) {
     uint32_t size = merge_type_size((enum faster_type)config->value_type);
-    return size == 0 || (config->layout == FASTER_FIXED && config->value_size == size);
+    return size == 0 || config->layout == FASTER_VARLEN || config->value_size == size;
 }
 
 static uint32_t page_bits_of(const struct faster_kv_config *config) {
@@ -125,9 +126,12 @@ static void describe(struct faster_kv *kv, const struct faster_kv_config *config
     };
     kv->hash = (enum faster_hash)config->hash;
     kv->value_type = (enum faster_type)config->value_type;
-    kv->words = fixed && config->key_size == 8 && config->value_size == 8;
+    kv->value_width = fixed ? config->value_size : merge_type_size(kv->value_type);
+    kv->sized = fixed || kv->value_width != 0;
+    kv->word_values = kv->value_width == 8;
+    kv->words = fixed && kv->word_values && config->key_size == 8;
     for (uint32_t kind = FASTER_MERGE_ADD; kind < FASTER_MERGE_NATIVE; kind++) {
-        bool applies = merge_applies(kind, kv->value_type, fixed, config->value_size);
+        bool applies = merge_applies(kind, kv->value_type, kv->sized, kv->value_width);
         kv->merges |= (uint32_t)applies << kind;
     }
     kv->generation = fork_generation();

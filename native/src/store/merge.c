@@ -16,9 +16,9 @@ static bool is_signed(enum faster_type type) {
     return type >= FASTER_TYPE_I8 && type <= FASTER_TYPE_I64;
 }
 
-bool merge_applies(uint32_t kind, enum faster_type type, bool fixed,
+bool merge_applies(uint32_t kind, enum faster_type type, bool sized,
                    uint32_t value_size) {
-    bool number = type_sizes[type] != 0 && fixed;
+    bool number = type_sizes[type] != 0;
     switch (kind) {
     case FASTER_MERGE_ADD:
     case FASTER_MERGE_MIN:
@@ -28,11 +28,11 @@ bool merge_applies(uint32_t kind, enum faster_type type, bool fixed,
     case FASTER_MERGE_BIT_AND:
         return number && !is_float(type);
     case FASTER_MERGE_APPEND:
-        return !fixed && type == FASTER_TYPE_TEXT;
+        return !sized && type == FASTER_TYPE_TEXT;
     case FASTER_MERGE_SET_IF_ABSENT:
         return true;
     case FASTER_MERGE_PUT_NEWEST:
-        return !fixed || value_size >= 8;
+        return !sized || value_size >= 8;
     default:
         return false;
     }

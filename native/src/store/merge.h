@@ -34,8 +34,9 @@
 /* Bytes of a number type; 0 for what is not a number. */
 uint32_t merge_type_size(enum faster_type type);
 
-/* Whether a named merge applies to values of a type in a layout. */
-bool merge_applies(uint32_t kind, enum faster_type type, bool fixed,
+/* Whether a named merge applies to values of a type; `sized` when all of them have
+ * value_size bytes. */
+bool merge_applies(uint32_t kind, enum faster_type type, bool sized,
                    uint32_t value_size);
 
 /* Whether a merge is arithmetic on words, and merge_words applies. */

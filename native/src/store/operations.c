@@ -11,10 +11,10 @@ static int read_once(struct faster_session *session, uint64_t hash, const void *
     if (result != FASTER_OK) {
         return result;
     }
-    if (kv->words && capacity >= 8) {
+    if (kv->word_values && capacity >= 8) {
         *value_size = 8;
         return record_read_word(found.record,
-                                record_value(&kv->layout, found.record, 8), out);
+                                record_value(&kv->layout, found.record, key_size), out);
     }
     return record_read_value(&kv->layout, found.record, out, capacity, value_size);
 }

@@ -51,6 +51,9 @@ struct faster_kv {
     enum faster_hash hash;
     enum faster_type value_type;
     uint32_t generation;
+    bool sized;           /* every value has value_width bytes */
+    bool word_values;     /* and these are 8: one word, read and changed as such */
+    uint32_t value_width; /* 0 where sizes vary */
     bool words; /* 8-byte keys and values in a fixed layout: the paths made for them */
     uint32_t merges; /* bit k: the named merge k applies to the values */
 
@@ -119,10 +122,10 @@ static inline int check_key(const struct faster_kv *kv, uint64_t key_size) {
 
 static inline int check_value(const struct faster_kv *kv, uint64_t key_size,
                               uint64_t value_size) {
-    bool fits = kv->layout.fixed ? value_size == kv->layout.value_size
-                                 : value_size <= kv->log.page_size &&
-                                       record_size(&kv->layout, key_size, value_size) <=
-                                           hlog_record_max(&kv->log);
+    bool fits =
+        (!kv->sized || value_size == kv->value_width) &&
+        value_size <= kv->log.page_size &&
+        record_size(&kv->layout, key_size, value_size) <= hlog_record_max(&kv->log);
     return fits ? FASTER_OK : FASTER_E_VALUE_SIZE;
 }
 

@@ -108,8 +108,7 @@ static int merge_newest(struct faster_session *session, const struct update *upd
 static int merge_native(struct faster_session *session, const struct update *update,
                         const struct old_value *old, struct new_value *fresh) {
     uint64_t room = old->size + update->value_size + 8;
-    uint64_t fixed_size =
-        session->kv->layout.fixed ? session->kv->layout.value_size : 0;
+    uint64_t fixed_size = session->kv->value_width;
     room = room > fixed_size ? room : fixed_size;
     if (session->scratch_size > room) {
         room = session->scratch_size;
@@ -402,8 +401,8 @@ static int change_word(struct faster_session *session, struct update *update,
         return FASTER_PENDING;
     }
     memcpy(&input, update->value, 8);
-    int result =
-        update_word(session, found, update->kind, update->merge, input, &merged);
+    int result = update_word(session, found, update->key_size, update->kind,
+                             update->merge, input, &merged);
     if (result == FASTER_OK && update->out != NULL) {
         memcpy(update->out, &merged, 8);
     }
@@ -417,7 +416,7 @@ int update_once(struct faster_session *session, struct update *update) {
     struct found found;
     int looked =
         find_record(session, update->hash, update->key, update->key_size, &found);
-    if (session->kv->words && looked == FASTER_OK &&
+    if (session->kv->word_values && looked == FASTER_OK &&
         update_is_word(update->kind, update->merge)) {
         int result = change_word(session, update, &found);
         if (faster_likely(result != FASTER_PENDING)) {

@@ -71,7 +71,7 @@ int update_once(struct faster_session *session, struct update *update);
 int update_found(struct faster_session *session, struct update *update, int looked,
                  struct found *found);
 
-/* Whether the update is made by update_word in a store of 8-byte keys and values. */
+/* Whether the update is made by update_word where values are words. */
 FASTER_INLINE bool update_is_word(enum update_kind kind,
                                   const struct faster_merge *merge) {
     return kind == UPDATE_UPSERT ||
@@ -84,8 +84,9 @@ FASTER_INLINE bool update_is_word(enum update_kind kind,
  * FASTER_RETRY, FASTER_E_OVERFLOW, or FASTER_PENDING when the general way must be gone.
  */
 FASTER_INLINE int update_word(struct faster_session *session, const struct found *found,
-                              enum update_kind kind, const struct faster_merge *merge,
-                              uint64_t input, uint64_t *merged) {
+                              uint64_t key_size, enum update_kind kind,
+                              const struct faster_merge *merge, uint64_t input,
+                              uint64_t *merged) {
     const struct faster_kv *kv = session->kv;
     struct record *record = found->record;
     uint32_t seq;
@@ -96,7 +97,7 @@ FASTER_INLINE int update_word(struct faster_session *session, const struct found
     if (faster_unlikely(record_lock(record, &seq) != FASTER_OK)) {
         return FASTER_RETRY;
     }
-    _Atomic uint64_t *value = record_value(&kv->layout, record, 8);
+    _Atomic uint64_t *value = record_value(&kv->layout, record, key_size);
     uint64_t info = record_info(record);
     *merged = input;
     if (faster_unlikely((info & (INFO_SEALED | INFO_TOMBSTONE)) != 0)) {
