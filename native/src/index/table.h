@@ -4,7 +4,7 @@
  *
  * Level 2.  Includes: base, index.
  *
- * Purpose    What find and growth share about a table's memory, hidden from lookups. * Model
+ * Purpose    What find and growth share about a table's memory, hidden from lookups.
  * Model
  *   A table's memory is taken from the budget when it is made; parts that a growth has
  *   emptied go back before the table ends (resident says what is left).
