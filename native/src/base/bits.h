@@ -11,7 +11,8 @@
  * Progress   wait-free
  * Threads    any
  * Errors     none; arguments are our own and within the stated ranges
- * Limits     align arguments are powers of two; log2 arguments are not 0
+ * Limits     align arguments are powers of two; log2 arguments are not 0; what is
+ *            rounded up fits a word
  * Source     none
  * Tests      tests/base/validate_bits.c
  */

@@ -34,7 +34,9 @@
  * it, so that the first huge page is not lost. */
 enum { MEMORY_HUGE = 2 << 20 };
 
-/* What commit and discard round to: the largest base page in use (arm64 has 64 KiB). */
+/* What parts are multiples of: the smallest base page in use.  Where the system's is
+ * larger (16 or 64 KiB on arm64) commit rounds out to it; discard must be given whole
+ * ones, which multiples of MEMORY_HUGE are everywhere. */
 enum { MEMORY_GRANULE = 4096 };
 
 /* Reserve `size` bytes aligned to MEMORY_HUGE; NULL when the system has none. */

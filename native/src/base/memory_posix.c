@@ -39,7 +39,12 @@ void *memory_reserve(uint64_t size) {
 }
 
 int memory_commit(void *part, uint64_t size) {
-    return mprotect(part, (size_t)size, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
+    /* A neighbour that comes along is of the same reservation and wanted next. */
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = (uintptr_t)part & ~(page - 1);
+    uintptr_t end = (uintptr_t)align_up((uintptr_t)part + size, page);
+    return mprotect((void *)start, end - start, PROT_READ | PROT_WRITE) == 0 ? 0
+                                                                             : -errno;
 }
 
 void memory_discard(void *part, uint64_t size) {

@@ -73,11 +73,13 @@ static_assert(BUCKET_ENTRIES == 7, "bucket_match looks at seven words");
 /* What a bucket without a match offers. */
 struct bucket_room {
     uint32_t empty;    /* bit i: place i is free */
-    bool frozen;       /* some word of the bucket is */
+    bool again;        /* a word is frozen, or has the tag: the match missed it */
     uint64_t overflow; /* the next bucket's number, 0 for none */
 };
 
-FASTER_INLINE struct bucket_room bucket_room(struct index_bucket *bucket) {
+/* The match looked before.  An entry that was frozen then and is not any more (a split
+ * that was undone) has the tag now, and must not be taken for absent. */
+FASTER_INLINE struct bucket_room bucket_room(struct index_bucket *bucket, uint64_t tag) {
     uint64_t overflow = bucket_overflow(bucket);
     struct bucket_room room = {0, false, overflow};
     uint64_t any = overflow;
@@ -85,8 +87,9 @@ FASTER_INLINE struct bucket_room bucket_room(struct index_bucket *bucket) {
         uint64_t word = bucket_entry(bucket, i);
         any |= word;
         room.empty |= (uint32_t)(word == 0) << i;
+        room.again |= (word & ~ENTRY_ADDRESS_MASK) == tag;
     }
-    room.frozen = (any & ENTRY_FROZEN) != 0;
+    room.again |= (any & ENTRY_FROZEN) != 0;
     return room;
 }
 

@@ -15,8 +15,8 @@ static int find_in_chain(struct index_table *table, uint64_t hash,
         if (index_match(bucket, tag, ref)) {
             return FASTER_OK;
         }
-        struct bucket_room room = bucket_room(bucket);
-        if (faster_unlikely(room.frozen)) {
+        struct bucket_room room = bucket_room(bucket, tag);
+        if (faster_unlikely(room.again)) {
             return FASTER_RETRY;
         }
         ref->bucket = bucket;

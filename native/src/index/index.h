@@ -238,14 +238,15 @@ FASTER_INLINE bool index_match(struct index_bucket *bucket, uint64_t tag,
 FASTER_INLINE bool index_find_near(struct index_table *table, uint64_t hash,
                                    struct index_ref *ref) {
     struct index_bucket *bucket = &table->buckets[hash & table->mask];
+    uint64_t tag = entry_tag_of_hash(hash);
     ref->table = table;
     ref->bucket = bucket;
     ref->hash = hash;
-    if (faster_likely(index_match(bucket, entry_tag_of_hash(hash), ref))) {
+    if (faster_likely(index_match(bucket, tag, ref))) {
         return true;
     }
-    struct bucket_room room = bucket_room(bucket);
-    if (room.frozen || room.overflow != 0 || room.empty == 0) {
+    struct bucket_room room = bucket_room(bucket, tag);
+    if (room.again || room.overflow != 0 || room.empty == 0) {
         return false;
     }
     ref->place = &bucket->entries[bit_lowest(room.empty)];
@@ -264,9 +265,9 @@ FASTER_INLINE bool index_peek(struct index_table *table, uint64_t hash,
         *seen = bucket_entry(bucket, bit_lowest(matches));
         return entry_is(*seen, tag);
     }
-    struct bucket_room room = bucket_room(bucket);
+    struct bucket_room room = bucket_room(bucket, tag);
     *seen = 0;
-    return !room.frozen && room.overflow == 0;
+    return !room.again && room.overflow == 0;
 }
 
 FASTER_INLINE int index_find(struct index *index, uint64_t hash,

@@ -191,20 +191,23 @@ static int audit_chain(struct index_table *table, uint64_t number) {
     }
 }
 
+/* The chains of bucket `number`, in the table that rules it. */
+static int audit_bucket(struct index_table *table, uint64_t number) {
+    struct index_table *next = table_next(table);
+    if (next == NULL || atomic_load_explicit(&table->chunk_states[number >> CHUNK_BITS],
+                                             memory_order_acquire) !=
+                            CHUNK_SPLIT) { /* M4 */
+        return audit_chain(table, number);
+    }
+    int broken = audit_chain(next, number);
+    return broken != 0 ? broken : audit_chain(next, number + table->mask + 1);
+}
+
 int index_audit(struct index *index) {
     struct index_table *table = index_current(index);
-    for (uint64_t number = 0; number <= table->mask; number++) {
-        struct index_table *next = table_next(table);
-        uint64_t chunk = number >> CHUNK_BITS;
-        if (next != NULL &&
-            atomic_load_explicit(&table->chunk_states[chunk], memory_order_acquire) ==
-                CHUNK_SPLIT) { /* M4 */
-            continue;
-        }
-        int broken = audit_chain(table, number);
-        if (broken != 0) {
-            return broken;
-        }
+    int broken = 0;
+    for (uint64_t number = 0; number <= table->mask && broken == 0; number++) {
+        broken = audit_bucket(table, number);
     }
-    return 0;
+    return broken;
 }

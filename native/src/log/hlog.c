@@ -25,7 +25,9 @@ int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
               uint32_t page_bits, uint64_t range) {
     log->page_bits = page_bits;
     log->page_size = (uint64_t)1 << page_bits;
-    log->range = align_up(range, log->page_size);
+    /* The tail has TAIL_PAGE_BITS for a page's number: more would begin again at 0. */
+    uint64_t most = (uint64_t)1 << (TAIL_PAGE_BITS + page_bits);
+    log->range = align_up(range < most ? range : most, log->page_size);
     log->epoch = epoch;
     log->budget = budget;
     log->pins = calloc((size_t)(log->range >> page_bits), sizeof *log->pins);
@@ -59,6 +61,21 @@ void hlog_destroy(struct hlog *log) {
 }
 
 /*
+ * The next page cannot be had: the page is as it was, and smaller records may still
+ * fit.  Nobody was given room behind `before`, since every later addition found the
+ * page over.  But if hlog_tail has called the page full meanwhile, it stays so (I6).
+ */
+static void reopen_page(struct hlog *log, uint64_t before) {
+    uint64_t full = tail_make(tail_page(before), log->page_size);
+    uint64_t seen = atomic_load_explicit(&log->tail, memory_order_seq_cst); /* M1 */
+    while (!atomic_compare_exchange_weak_explicit(
+        &log->tail, &seen, (seen & TAIL_SEEN) != 0 ? full : before,
+        memory_order_seq_cst, memory_order_seq_cst)) { /* M1, with hlog_tail */
+        /* ends: whoever loads the tail now adds nothing, so the additions run out */
+    }
+}
+
+/*
  * The addition crossed the page's end, or came after one that did.  Exactly one
  * addition crosses, and it turns the page; the others found the offset already beyond
  * the end.
@@ -74,9 +91,7 @@ int hlog_reserve_slow(struct hlog *log, uint64_t size, uint64_t before,
     }
     int error = commit_page(log, page + 1); /* I4 */
     if (error != FASTER_OK) {
-        /* The page is as it was: smaller records may still fit.  Nobody was given room
-         * behind `offset`, since every later addition found the page over. */
-        atomic_store_explicit(&log->tail, before, memory_order_seq_cst); /* M1 */
+        reopen_page(log, before);
         return error;
     }
     atomic_store_explicit(&log->tail, tail_make(page + 1, size),
@@ -87,6 +102,12 @@ int hlog_reserve_slow(struct hlog *log, uint64_t size, uint64_t before,
 
 uint64_t hlog_tail(struct hlog *log) {
     uint64_t tail = atomic_load_explicit(&log->tail, memory_order_seq_cst); /* M1 */
+    while (tail_offset(tail) > log->page_size && (tail & TAIL_SEEN) == 0 &&
+           !atomic_compare_exchange_weak_explicit(
+               &log->tail, &tail, tail | TAIL_SEEN, memory_order_seq_cst,
+               memory_order_seq_cst)) { /* M1, with reopen_page */
+        /* ends: as in reopen_page, or the page is turned */
+    }
     uint64_t offset = tail_offset(tail);
     if (offset > log->page_size) {
         offset = log->page_size;

@@ -28,11 +28,16 @@
  *   I4  A page is committed before the tail points into it.
  *   I5  A record below safe_read_only never changes again but for bits that mean
  *       nothing outside memory.
+ *   I6  hlog_tail never decreases, and nothing is reserved below what it gave.  So it
+ *       marks a tail that is being turned (TAIL_SEEN): if the turn fails, the page
+ *       stays closed.  Opened again, it would take records below a read_only or a
+ *       scan's end that was taken from hlog_tail.
  *
  * Ordering
  *   M1  tail: fetch_add and store are seq_cst with one another (L1); the store that
  *       turns a page comes after the page was committed, so whoever reserves there may
- *       write.
+ *       write.  What hlog_tail marks and a failed turn undoes goes by CAS, so that
+ *       neither overwrites the other.
  *   M2  read_only: stored seq_cst, then bumped; loaded seq_cst after the slot's CAS
  *       (epoch.h M1).  safe_read_only is stored by the bump's action, so nobody who
  *       still holds an older read_only is left.
@@ -42,7 +47,8 @@
  *            which takes one system call.
  * Threads    any, inside an epoch
  * Errors     FASTER_RETRY, FASTER_E_FULL
- * Limits     HLOG_PAGE_BITS_MIN ... MAX; address space of about twice the memory
+ * Limits     HLOG_PAGE_BITS_MIN ... MAX; 2^TAIL_PAGE_BITS pages; address space of
+ *            about twice the memory
  * Source     Chandramouli et al., SIGMOD 2018, section 5 (HybridLog)
  * Tests      tests/log/{validate_reserve,validate_regions,torture_reserve}.c
  */
@@ -60,6 +66,10 @@
 #include "faster/status.h"
 
 enum { HLOG_PAGE_BITS_MIN = 12, HLOG_PAGE_BITS_DEFAULT = 22, HLOG_PAGE_BITS_MAX = 30 };
+
+/* The tail's highest offset bit, which no addition reaches: hlog_tail called the page
+ * full while it was being turned (I6). */
+#define TAIL_SEEN ((uint64_t)1 << (TAIL_OFFSET_BITS - 1))
 
 struct hlog;
 
@@ -94,7 +104,8 @@ struct hlog {
     _Alignas(CACHE_LINE) _Atomic uint64_t tail; /* M1 */
 };
 
-/* `range` is rounded up; memory is taken from the budget page by page. */
+/* `range` is rounded up, and cut to the pages that the tail can count.  Memory is taken
+ * from the budget page by page. */
 int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
               uint32_t page_bits, uint64_t range);
 void hlog_destroy(struct hlog *log);

@@ -140,7 +140,7 @@ FASTER_INLINE uint64_t record_room(const struct record_layout *layout,
     return align_up(lengths_value(lengths), 8) + lengths_slack(lengths) * 8;
 }
 
-/* Compare two keys of the same size. */
+/* Compare two keys of the same size; an empty one may be NULL. */
 FASTER_INLINE bool record_same_bytes(const uint8_t *a, const void *b, uint64_t size) {
     if (size == 8) {
         uint64_t x;
@@ -149,7 +149,7 @@ FASTER_INLINE bool record_same_bytes(const uint8_t *a, const void *b, uint64_t s
         memcpy(&y, b, 8);
         return x == y;
     }
-    return memcmp(a, b, (size_t)size) == 0;
+    return size == 0 || memcmp(a, b, (size_t)size) == 0;
 }
 
 FASTER_INLINE bool record_has_key(const struct record_layout *layout,

@@ -36,7 +36,10 @@ void faster_session_wait(struct faster_session *session) {
     if (session->generation != fork_generation()) {
         return;
     }
-    if (++session->waits % WAIT_YIELDS != 0) {
+    /* relaxed: a count of this session's waits, guarding nothing */
+    uint32_t waits =
+        atomic_fetch_add_explicit(&session->waits, 1, memory_order_relaxed);
+    if ((waits + 1) % WAIT_YIELDS != 0) {
         thread_yield();
     } else {
         thread_pause_us(WAIT_PAUSE_US);

@@ -24,7 +24,9 @@
  *   M1  Guarded state is loaded seq_cst after the slot's CAS (epoch.h M1).
  *   M2  serial is stored release after the update's effect, and loaded acquire.
  *   M3  closed is stored seq_cst by who is inside, and loaded seq_cst after the slot's
- *       CAS: who enters later sees it.
+ *       CAS: who enters later sees it.  It is loaded before the CAS too: the slot of a
+ *       closed session may be another's by now, which must neither be found busy (the
+ *       caller would be told of misuse that is none) nor be held for a moment.
  *
  * Progress   wait-free
  * Threads    one inside at a time, which the slot enforces (E2)
@@ -82,12 +84,14 @@ struct faster_session {
     uint8_t *scratch; /* merged values are built here */
     uint64_t scratch_size;
     uint64_t scratch_need;
-    uint32_t waits;
 
     /* written here, read by others */
     _Atomic uint64_t serial; /* M2 */
     _Atomic bool closed;     /* M3 */
     _Atomic uint64_t counts[COUNT_KINDS];
+
+    /* written outside, by whoever waits */
+    _Atomic uint32_t waits;
 
     /* the store's list, under its lock */
     struct faster_session *next;
@@ -100,9 +104,16 @@ FASTER_INLINE void session_look(struct faster_session *session, uint64_t state) 
     session->read_only = hlog_read_only(session->log);
 }
 
+FASTER_INLINE bool session_is_closed(struct faster_session *session) {
+    return atomic_load_explicit(&session->closed, memory_order_seq_cst); /* M3 */
+}
+
 FASTER_INLINE int session_enter(struct faster_session *session) {
     if (faster_unlikely(session->generation != fork_generation())) {
         return FASTER_E_FORKED;
+    }
+    if (faster_unlikely(session_is_closed(session))) {
+        return FASTER_E_CLOSED;
     }
     int result = epoch_enter(session->epoch, session->slot);
     if (faster_unlikely(result != FASTER_OK)) {
@@ -110,9 +121,7 @@ FASTER_INLINE int session_enter(struct faster_session *session) {
     }
     uint64_t state =
         atomic_load_explicit(session->state, memory_order_seq_cst); /* M1 */
-    if (faster_unlikely(
-            (state & STATE_CLOSED) != 0 ||
-            atomic_load_explicit(&session->closed, memory_order_seq_cst))) { /* M3 */
+    if (faster_unlikely((state & STATE_CLOSED) != 0 || session_is_closed(session))) {
         epoch_leave(session->epoch, session->slot);
         return FASTER_E_CLOSED;
     }

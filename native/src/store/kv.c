@@ -134,6 +134,7 @@ static void describe(struct faster_kv *kv, const struct faster_kv_config *config
         bool applies = merge_applies(kind, kv->value_type, kv->sized, kv->value_width);
         kv->merges |= (uint32_t)applies << kind;
     }
+    kv->sessions_max = config->sessions_max != 0 ? config->sessions_max : SESSIONS_MAX;
     kv->generation = fork_generation();
     atomic_init(&kv->state, 1); /* versions begin at 1 */
 }
@@ -154,14 +155,13 @@ static int build_log(struct faster_kv *kv, const struct faster_kv_config *config
 
 /* Build the parts in order; what was built is taken down in reverse when one fails. */
 static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
-    uint32_t sessions = config->sessions_max != 0 ? config->sessions_max : SESSIONS_MAX;
     struct index_records records = {kv, hash_at, prefetch_record};
     uint32_t bits = index_start_bits(config);
     if (!budget_suffices(config, bits)) {
         return FASTER_E_FULL;
     }
     budget_init(&kv->budget, config->memory);
-    epoch_init(&kv->epoch, sessions + OWN_SLOTS);
+    epoch_init(&kv->epoch, kv->sessions_max + OWN_SLOTS);
     int error = lock_init(&kv->lock);
     if (error != 0) {
         goto no_lock;
@@ -295,6 +295,18 @@ static void unlink_session(struct faster_kv *kv, struct faster_session *session)
     }
 }
 
+/* Under the lock: a place among the sessions of an open store. */
+static int take_place(struct faster_kv *kv, struct faster_session *session) {
+    uint64_t state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
+    if ((state & STATE_CLOSED) != 0) {
+        return FASTER_E_CLOSED;
+    }
+    if (kv->session_count >= kv->sessions_max) {
+        return FASTER_E_SESSIONS;
+    }
+    return epoch_slot_take(&kv->epoch, &session->slot);
+}
+
 int faster_session_open(struct faster_kv *kv, struct faster_session **out) {
     if (kv->generation != fork_generation()) {
         return FASTER_E_FORKED;
@@ -309,10 +321,7 @@ int faster_session_open(struct faster_kv *kv, struct faster_session **out) {
     session->state = &kv->state;
     session->generation = kv->generation;
     lock_enter(&kv->lock);
-    /* relaxed: changes are made before the lock that follows them in close */
-    bool closed = (atomic_load_explicit(&kv->state, memory_order_seq_cst) &
-                   STATE_CLOSED) != 0; /* M1 */
-    int error = closed ? FASTER_E_CLOSED : epoch_slot_take(&kv->epoch, &session->slot);
+    int error = take_place(kv, session);
     if (error == FASTER_OK) {
         link_session(kv, session);
     }

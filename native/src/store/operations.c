@@ -33,7 +33,11 @@ int faster_read(struct faster_session *session, const void *key, uint64_t key_si
     uint64_t hash = kv_hash(kv, key, key_size);
     KV_ATTEMPT(session, result,
                read_once(session, hash, key, key_size, out, capacity, value_size));
-    session_count(session, result == FASTER_OK ? COUNT_READ_HIT : COUNT_READ_MISS);
+    if (faster_likely(result == FASTER_OK)) {
+        session_count(session, COUNT_READ_HIT);
+    } else if (result == FASTER_NOT_FOUND) {
+        session_count(session, COUNT_READ_MISS);
+    }
     session_leave(session);
     return result;
 }
@@ -58,7 +62,11 @@ static int run_update(struct faster_session *session, struct update *update) {
 
 /* The same for updates whose value goes into the store as it is. */
 static int run_write(struct faster_session *session, struct update *update) {
-    int result = check_value(session->kv, update->key_size, update->value_size);
+    const struct faster_kv *kv = session->kv;
+    int result = check_key(kv, update->key_size);
+    if (faster_likely(result == FASTER_OK)) {
+        result = check_value(kv, update->key_size, update->value_size);
+    }
     return faster_likely(result == FASTER_OK) ? run_update(session, update) : result;
 }
 

@@ -68,6 +68,7 @@ struct faster_kv {
     struct lock lock;
     struct faster_session *sessions;
     uint32_t session_count;
+    uint32_t sessions_max;
     struct epoch_slot *slot;             /* for figures and growth from outside */
     uint64_t closed_counts[COUNT_KINDS]; /* of sessions that have ended */
     bool released;
@@ -139,7 +140,8 @@ static inline int check_merge(const struct faster_kv *kv,
     if (merge->kind > FASTER_MERGE_NATIVE || (kv->merges >> merge->kind & 1u) == 0) {
         return FASTER_E_MERGE;
     }
-    return check_value(kv, key_size, input_size);
+    int result = check_key(kv, key_size);
+    return result == FASTER_OK ? check_value(kv, key_size, input_size) : result;
 }
 
 /* Run `attempt` until it is not FASTER_RETRY, at most ATTEMPTS_MAX times. */

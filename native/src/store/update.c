@@ -9,6 +9,13 @@ struct old_value {
     uint64_t size;
 };
 
+/* Bytes of the caller's, who may give NULL for none. */
+static void copy_bytes(void *to, const void *from, uint64_t size) {
+    if (size != 0) {
+        memcpy(to, from, (size_t)size);
+    }
+}
+
 /* What is to be written. */
 struct new_value {
     const void *data;
@@ -78,12 +85,12 @@ static int merge_number(struct faster_session *session, const struct update *upd
 static int merge_append(struct faster_session *session, const struct update *update,
                         const struct old_value *old, struct new_value *fresh) {
     uint64_t size = old->size + update->value_size;
-    int result = need_scratch(session, size);
+    int result = need_scratch(session, size + 1); /* so that there is one at all */
     if (result != FASTER_OK) {
         return result;
     }
     record_copy_out(old->words, session->scratch, old->size);
-    memcpy(session->scratch + old->size, update->value, (size_t)update->value_size);
+    copy_bytes(session->scratch + old->size, update->value, update->value_size);
     fresh->data = session->scratch;
     fresh->size = size;
     fresh->kept = old->size;
@@ -177,7 +184,7 @@ static int show_merged(const struct update *update, const struct old_value *old,
     if (fresh->unchanged) {
         record_copy_out(old->words, update->out, size);
     } else {
-        memcpy(update->out, fresh->data, (size_t)size);
+        copy_bytes(update->out, fresh->data, size);
     }
     return FASTER_OK;
 }
@@ -274,11 +281,9 @@ static void fill_record(const struct faster_session *session, struct record *rec
                               lengths_make(fresh->size, update->key_size, slack),
                               memory_order_relaxed);
     }
-    memcpy(bytes + layout->header, update->key, (size_t)update->key_size);
-    if (fresh->size != 0) {
-        memcpy(bytes + record_value_offset(layout, update->key_size), fresh->data,
-               (size_t)fresh->size);
-    }
+    copy_bytes(bytes + layout->header, update->key, update->key_size);
+    copy_bytes(bytes + record_value_offset(layout, update->key_size), fresh->data,
+               fresh->size);
     record_finish(record, info_make(prev, session->version,
                                     fresh->tombstone ? INFO_TOMBSTONE : 0));
 }

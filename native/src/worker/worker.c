@@ -22,12 +22,14 @@ static bool is_stopping(struct worker *worker) {
 
 static void worker_main(void *context) {
     struct worker *worker = context;
-    /* Ends when worker_stop has set `stop`; each round follows a post. */
-    while (!is_stopping(worker)) {
-        if (!worker->work(worker->context)) {
+    bool stopping;
+    /* Ends with the round after `stop` was seen: it sees all that was posted before. */
+    do {
+        stopping = is_stopping(worker);
+        if (!worker->work(worker->context) && !stopping) {
             wakeup_wait(&worker->wakeup); /* M1, with worker_post */
         }
-    }
+    } while (!stopping);
 }
 
 int worker_start(struct worker *worker) {

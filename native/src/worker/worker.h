@@ -16,7 +16,7 @@
  *
  * Invariants
  *   I1  After a post, `work` is called at least once more before the thread sleeps or
- *       ends.
+ *       ends.  Posts made after worker_stop was called may be passed over.
  *   I2  `work` runs on one thread only.
  *
  * Ordering
@@ -62,7 +62,8 @@ int worker_start(struct worker *worker);
 
 void worker_post(struct worker *worker);
 
-/* Let the running piece of work finish, and join.  It cannot be started again. */
+/* Let the running piece of work finish, do one more for what was posted, and join.  It
+ * cannot be started again. */
 void worker_stop(struct worker *worker);
 
 #endif
