@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hot.h: what the parts of the module `pyfaster._hot` share
+ *
+ * Included by hot.c, after Python.h, and by nothing else: the module is one translation
+ * unit, so that encoders and the core's calls meet in one function.
+ *
+ * Purpose
+ *   A call through cffi costs several times what a read costs.  So the operations of a
+ *   session are methods of a C type, called by METH_FASTCALL.  They hold no logic of
+ *   the store: encode the arguments, call the core, decode the result.
+ *
+ * Model
+ *   Codec    how objects become bytes and come back (codec.h)
+ *   Items    many encoded objects in a row, packed or borrowed (batch.h)
+ *   Merge    what the core combines values with: a named kind, or machine code
+ *   Session  owns one struct faster_session, and keeps the store's handle alive
+ *   The core is reached through a table of functions that init() is given.
+ *
+ * Invariants
+ *   H1  Nothing is decided about the store here; every outcome is the core's.
+ *   H2  The core sees a pointer only while the object that it points into is held and
+ *       cannot move.
+ *   H3  A session's handle is NULL only once the object is garbage; else it is valid.
+ *
+ * Ordering
+ *   none: a session's slot in the core keeps a second thread out (FASTER_E_BUSY).
+ *
+ * The GIL
+ *   Single operations keep it: the core never waits inside one.  It is released to wait
+ *   after FASTER_RETRY, and for batches of more than BATCH_HELD items; shorter ones may
+ *   wait between items, but only for threads that do not need it.
+ *
+ * Limits
+ *   Stable ABI of CPython 3.11.  A method cannot get at its module's state without a
+ *   search, so the state is one static, and the module is made once in a process
+ *   (single-phase initialisation), which subinterpreters and builds without a GIL
+ *   respect.
+ */
+#ifndef PYFASTER_HOT_H
+#define PYFASTER_HOT_H
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <structmember.h>
+
+#include "faster/api.h"
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "stored numbers are little-endian and are copied as they are"
+#endif
+
+enum {
+    VALUE_STACK = 2048, /* bytes of a value that are read without an allocation */
+    BATCH_HELD = 64,    /* items of a batch that is run with the GIL held */
+    ITEM_GUESS = 32,    /* bytes of an item before anything is known */
+    RAISED = INT_MIN    /* not a status: a Python exception has been set already */
+};
+
+/* Every object here begins alike, so one traverse and one clear serve all types. */
+enum { HELD = 3 };
+struct holder {
+    PyObject_HEAD PyObject *held[HELD];
+};
+enum { CODEC_ENCODE, CODEC_DECODE };
+enum { MERGE_NAME, MERGE_INPUT, MERGE_KEEP };
+enum { ITEMS_SOURCE };
+enum { SESSION_OWNER, SESSION_KEY, SESSION_VALUE };
+
+/* Names as in protocols.NATIVE_KINDS, and those that Python callables serve. */
+enum kind { BYTES, STR, INT64, UINT64, FLOAT64, FIXED_BYTES, PYTHON, KINDS };
+static const char *const kind_names[KINDS] = {
+    "bytes", "str", "int64", "uint64", "float64", "fixed_bytes", "python"};
+static const char *const kind_types[KINDS] = {
+    "bytes", "str", "int", "int", "float", "bytes", "bytes from encode"};
+
+struct codec {
+    struct holder head;
+    enum kind kind;
+    int key;         /* serves keys: equal objects must give equal bytes */
+    Py_ssize_t size; /* of every encoded object, or -1 */
+};
+struct merge {
+    struct holder head;
+    struct faster_merge merge;
+};
+struct items {
+    struct holder head;
+    struct faster_items items;
+    uint64_t count;
+    uint8_t *data;     /* owned, or NULL */
+    uint64_t *offsets; /* owned, or NULL */
+    Py_buffer view;    /* borrowed when view.obj is set */
+};
+struct session {
+    struct holder head;
+    struct faster_session *session;
+    PyObject *weak;
+    int fixed; /* the store's layout: both codecs have a size */
+};
+
+static struct {
+    const struct faster_hot_table *table;
+    PyObject *factory; /* (status, where, key) -> exception */
+    PyObject *merges;  /* dict of name -> Merge */
+    PyTypeObject *codec, *merge, *items, *session;
+} hot;
+
+static inline struct codec *key_codec(const struct session *self) {
+    return (struct codec *)self->head.held[SESSION_KEY];
+}
+
+static inline struct codec *value_codec(const struct session *self) {
+    return (struct codec *)self->head.held[SESSION_VALUE];
+}
+
+/* --- objects ---------------------------------------------------------------------- */
+
+static int holder_traverse(PyObject *object, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(object));
+    for (int i = 0; i < HELD; i++)
+        Py_VISIT(((struct holder *)object)->held[i]);
+    return 0;
+}
+
+static int holder_clear(PyObject *object) {
+    for (int i = 0; i < HELD; i++)
+        Py_CLEAR(((struct holder *)object)->held[i]);
+    return 0;
+}
+
+static void holder_dealloc(PyObject *object) {
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    holder_clear(object);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
+static void *holder_new(PyTypeObject *type) {
+    return ((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+}
+
+static void hold(void *object, int slot, PyObject *value) {
+    ((struct holder *)object)->held[slot] = Py_XNewRef(value == Py_None ? NULL : value);
+}
+
+/* --- errors ----------------------------------------------------------------------- */
+
+/* Set the exception of a failure; `done` is how many items a batch had finished. */
+static int raise_status(int status, const char *where, PyObject *key, int64_t done) {
+    if (status == RAISED)
+        return -1;
+    PyObject *error = hot.factory == NULL
+                          ? PyObject_CallFunction(PyExc_RuntimeError, "s",
+                                                  hot.table->error_text(status))
+                          : PyObject_CallFunction(hot.factory, "isO", status, where,
+                                                  key == NULL ? Py_None : key);
+    PyObject *count = error == NULL || done < 0 ? NULL : PyLong_FromLongLong(done);
+    if (count != NULL && PyObject_SetAttrString(error, "done", count) < 0)
+        Py_CLEAR(error);
+    if (error != NULL && PyExceptionInstance_Check(error))
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    else if (error != NULL)
+        PyErr_SetString(PyExc_SystemError, "the error factory gave no exception");
+    Py_XDECREF(count);
+    Py_XDECREF(error);
+    return -1;
+}
+
+/* Turn the end of an operation into an outcome, or into an exception and -1. */
+static inline int finish(int status, const char *where, PyObject *key) {
+    if (status >= FASTER_OK && status <= FASTER_MISMATCH)
+        return status;
+    return raise_status(status, where, key, -1);
+}
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * merge.h: what values are combined with
+ *
+ * Included by hot.c alone, after Python.h.
+ *
+ * Purpose
+ *   The core knows merges by number and takes machine code by address.  Users say a
+ *   name or pass an object; which names there are is told by set_merges().
+ *
+ * Model
+ *   A Merge holds the core's struct, the codec of its inputs when it is not that of the
+ *   values, and whatever keeps the machine code loaded.
+ *
+ * Invariants
+ *   none
+ *
+ * Ordering
+ *   none
+ */
+#ifndef PYFASTER_MERGE_H
+#define PYFASTER_MERGE_H
+
+#include "hot.h"
+
+static PyObject *merge_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(k)) {
+    PyObject *name, *address, *input, *keep;
+    unsigned int kind;
+    if (!PyArg_ParseTuple(args, "UIOOO:Merge", &name, &kind, &address, &input, &keep))
+        return NULL;
+    void *code = PyLong_AsVoidPtr(address);
+    if (code == NULL && PyErr_Occurred())
+        return NULL;
+    if (input != Py_None && !Py_IS_TYPE(input, hot.codec))
+        return PyErr_Format(PyExc_TypeError, "input: expected Codec or None");
+    struct merge *self = holder_new(type);
+    if (self == NULL)
+        return NULL;
+    self->merge.kind = kind;
+    memcpy(&self->merge.native, &code, sizeof code);
+    hold(self, MERGE_NAME, name);
+    hold(self, MERGE_INPUT, input);
+    hold(self, MERGE_KEEP, keep);
+    return (PyObject *)self;
+}
+
+/* Find what `merge=` means; the result is borrowed from what cannot change. */
+static struct merge *find_merge(PyObject *merge) {
+    if (Py_IS_TYPE(merge, hot.merge))
+        return (struct merge *)merge;
+    int named = PyUnicode_Check(merge) && hot.merges != NULL;
+    PyObject *found = named ? PyDict_GetItemWithError(hot.merges, merge) : NULL;
+    if (found == NULL && !PyErr_Occurred()) {
+        PyObject *names = named ? PyDict_Keys(hot.merges) : NULL;
+        PyErr_Format(
+            named ? PyExc_ValueError : PyExc_TypeError,
+            "merge: expected a name%s%.200R or native_merge(...), found %.200R",
+            names ? " of " : "", names ? names : Py_None, merge);
+        Py_XDECREF(names);
+    }
+    return (struct merge *)found;
+}
+
+#define MERGE_MEMBER(slot) T_OBJECT, offsetof(struct merge, head.held[slot]), READONLY
+static PyMemberDef merge_members[] = {
+    {"name", MERGE_MEMBER(MERGE_NAME), "What the user calls it."},
+    {"input", MERGE_MEMBER(MERGE_INPUT), "How inputs become bytes, or None."},
+    {"keep", MERGE_MEMBER(MERGE_KEEP), "What keeps the code in memory."},
+    {"kind", T_UINT, offsetof(struct merge, merge.kind), READONLY, NULL},
+    {"address", T_ULONGLONG, offsetof(struct merge, merge.native), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL}};
+static PyType_Slot merge_slots[] = {{Py_tp_new, merge_new},
+                                    {Py_tp_dealloc, holder_dealloc},
+                                    {Py_tp_traverse, holder_traverse},
+                                    {Py_tp_clear, holder_clear},
+                                    {Py_tp_members, merge_members},
+                                    {Py_tp_doc, "What rmw combines a value with."},
+                                    {0, NULL}};
+static PyType_Spec merge_spec = {"pyfaster._hot.Merge", sizeof(struct merge), 0,
+                                 Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, merge_slots};
+
+#endif

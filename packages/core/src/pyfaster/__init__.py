@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""
+An embedded key-value store: a concurrent hash index over a hybrid log.
+
+>>> import pyfaster
+>>> with pyfaster.open(key=str, value=int) as store:
+...     store["apples"] = 3
+...     store.rmw("apples", 2, merge="add")
+5
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyfaster._builtin_codecs import Bytes, UInt64
+from pyfaster._merges import native_merge
+from pyfaster._open import open
+from pyfaster._session import Session
+from pyfaster._stats import SessionInfo, StoreStats
+from pyfaster._store import FasterKv
+from pyfaster._version import __version__
+from pyfaster.errors import (
+    CheckpointFailedError,
+    ClosedError,
+    CodecError,
+    ConfigError,
+    CorruptCheckpointError,
+    CorruptionError,
+    CorruptLogError,
+    CorruptRecordError,
+    DeadlineError,
+    DeviceError,
+    FasterError,
+    ForkedError,
+    InterfaceMismatchError,
+    KeyTooLargeError,
+    MergeError,
+    MergeOverflowError,
+    OutOfMemoryError,
+    PluginError,
+    PluginMissingError,
+    PluginWarning,
+    SessionBusyError,
+    StoreFullError,
+    StoreLockedError,
+    TooManySessionsError,
+    UnsupportedFormatError,
+    ValueTooLargeError,
+)
+
+if TYPE_CHECKING:
+    from pyfaster._config import StoreConfig
+    from pyfaster._plugins import load_plugins, register, unregister
+    from pyfaster.hookspecs import DeviceScheme, hookimpl
+    from pyfaster.protocols import Codec, CodecProvider, HashChoice
+
+#: Names whose modules are slow to import, or needed by plugins only.
+_LAZY = {
+    "Codec": "pyfaster.protocols",
+    "CodecProvider": "pyfaster.protocols",
+    "DeviceScheme": "pyfaster.hookspecs",
+    "HashChoice": "pyfaster.protocols",
+    "StoreConfig": "pyfaster._config",
+    "hookimpl": "pyfaster.hookspecs",
+    "load_plugins": "pyfaster._plugins",
+    "register": "pyfaster._plugins",
+    "unregister": "pyfaster._plugins",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """
+    Import what is needed rarely when it is first asked for.
+    """
+    if name not in _LAZY:
+        raise AttributeError(f"module 'pyfaster' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """
+    All public names, the lazy ones too.
+    """
+    return sorted(__all__)
+
+
+__all__ = [
+    "Bytes",
+    "CheckpointFailedError",
+    "ClosedError",
+    "Codec",
+    "CodecError",
+    "CodecProvider",
+    "ConfigError",
+    "CorruptCheckpointError",
+    "CorruptLogError",
+    "CorruptRecordError",
+    "CorruptionError",
+    "DeadlineError",
+    "DeviceError",
+    "DeviceScheme",
+    "FasterError",
+    "FasterKv",
+    "ForkedError",
+    "HashChoice",
+    "InterfaceMismatchError",
+    "KeyTooLargeError",
+    "MergeError",
+    "MergeOverflowError",
+    "OutOfMemoryError",
+    "PluginError",
+    "PluginMissingError",
+    "PluginWarning",
+    "Session",
+    "SessionBusyError",
+    "SessionInfo",
+    "StoreConfig",
+    "StoreFullError",
+    "StoreLockedError",
+    "StoreStats",
+    "TooManySessionsError",
+    "UInt64",
+    "UnsupportedFormatError",
+    "ValueTooLargeError",
+    "__version__",
+    "hookimpl",
+    "load_plugins",
+    "native_merge",
+    "open",
+    "register",
+    "unregister",
+]

@@ -1,0 +1,483 @@
+# SPDX-License-Identifier: MIT
+"""
+The boundary: the only module that sees the C core's `ffi` and `lib`.
+
+One boring function per C function, same name less the prefix, same argument order.
+Each does four things: check lengths and contiguity, borrow or allocate memory, call,
+and turn a status into a return value or an exception. Policy, defaults and loops that
+enlarge a buffer belong to the modules above.
+
+A session is passed as the address that `session_open` gave. Whoever holds the address
+(the session object of `pyfaster._hot`) frees it, and keeps the `Kv` alive until then.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pyfaster import _hot
+from pyfaster._buffers import Items as Items
+from pyfaster._buffers import Results as Results
+from pyfaster._buffers import view_of
+from pyfaster._native import ffi, lib
+from pyfaster._version import __version__
+from pyfaster.errors import error_for
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+#: The interface that this module was written against.
+ABI = 1
+
+#: Failures of the system are above this and are -errno; ours are below.
+SYSTEM_LOWEST = -4095
+
+
+def _check_build() -> None:
+    """
+    Refuse a compiled module that another version left behind.
+    """
+    built = ffi.string(lib.pyfaster_version).decode("ascii")
+    if built == __version__ and lib.FASTER_ABI == ABI:
+        return
+    raise ImportError(
+        f"pyfaster {__version__} (interface {ABI}) found a compiled module of version "
+        f"{built} (interface {lib.FASTER_ABI}); the installation is half upgraded: "
+        f"run pip install --force-reinstall pyfaster=={__version__}"
+    )
+
+
+def error_text(status: int) -> str:
+    """
+    Give the sentence of a status; for -errno that of the system.
+    """
+    if SYSTEM_LOWEST <= status < 0:
+        return os.strerror(-status)
+    text: bytes = ffi.string(lib.faster_strerror(status))
+    return text.decode("ascii")
+
+
+def enumerators(name: str) -> dict[str, int]:
+    """
+    Give the names and numbers of an enum of the interface.
+
+    Args:
+        name: As in the headers, without the word: "faster_status".
+    """
+    return dict(ffi.typeof(f"enum {name}").relements)
+
+
+def _check(status: int, where: str) -> int:
+    """
+    Return a status that is not a failure; `where` begins the message of one.
+    """
+    if status < 0:
+        raise error_for(status, where)
+    return status
+
+
+# --- buffers ------------------------------------------------------------------------
+
+
+def _borrow(kind: str, view: memoryview | None) -> Any:
+    return ffi.NULL if view is None else ffi.from_buffer(f"{kind}[]", view)
+
+
+def _items(items: Items) -> tuple[Any, ...]:
+    """
+    Borrow items: the struct, and what must live until the call has ended.
+    """
+    data, starts = _borrow("uint8_t", items.data), _borrow("uint64_t", items.offsets)
+    if items.offsets is not None and not lib.pyfaster_offsets_fit(
+        starts, items.count, len(data)
+    ):
+        raise ValueError(
+            f"offsets must ascend and stay within the {len(data)} bytes of data"
+        )
+    fields = (data, starts, items.size, items.size)
+    return ffi.new("struct faster_items *", fields), data, starts
+
+
+def _results(results: Results | None) -> tuple[Any, ...]:
+    """
+    Borrow room for results: the struct, and what must live until then.
+    """
+    if results is None:
+        return (ffi.NULL,)
+    room, starts = (
+        _borrow("uint8_t", results.data),
+        _borrow("uint64_t", results.offsets),
+    )
+    marks = _borrow("uint8_t", results.flags)
+    if results.offsets is not None and starts[0] > results.capacity:
+        raise ValueError(f"offset {starts[0]} is outside {results.capacity} bytes")
+    fields = (room, results.capacity, starts, marks)
+    return ffi.new("struct faster_results *", fields), room, starts, marks
+
+
+# --- the store ----------------------------------------------------------------------
+
+
+class Kv:
+    """
+    The handle of a store in the core.
+
+    It must outlive every session opened from it, which holds it for that purpose.
+    Leaving it open until it is collected warns.
+    """
+
+    __slots__ = ("_c", "_closed")
+
+    def __init__(self, c: Any) -> None:
+        # Freed when the pointer's object goes, which is after every finalizer of the
+        # same garbage has run: sessions are freed by their finalizers.
+        self._c = ffi.gc(c, lib.faster_kv_free)
+        self._closed = False
+
+    @property
+    def c(self) -> Any:
+        """
+        The pointer; the core itself refuses calls on a closed store.
+        """
+        return self._c
+
+    @property
+    def closed(self) -> bool:
+        """
+        Whether `close` has succeeded.
+        """
+        return self._closed
+
+    def close(self, timeout_ms: int) -> None:
+        """
+        Close the store; a second call does nothing.
+
+        Raises:
+            FasterError: A call in flight did not end in time; close may be repeated.
+
+        Cost: one C call that may block up to `timeout_ms`.
+        """
+        if not self._closed:
+            _check(lib.faster_kv_close(self._c, timeout_ms), "closing the store")
+            self._closed = True
+
+    def __del__(self) -> None:
+        if not self._closed:
+            warnings.warn(
+                "a store was collected without close(); use it in a with statement",
+                ResourceWarning,
+                stacklevel=2,
+            )
+
+
+def kv_open(**fields: int) -> Kv:
+    """
+    Open an in-memory store.
+
+    Args:
+        **fields: Those of `struct faster_kv_config`, but for `size`; 0, which is what
+            is left out, has the meaning given there.
+
+    Raises:
+        FasterError: A setting is out of range, or the memory budget is too small.
+    """
+    size = ffi.sizeof("struct faster_kv_config")
+    config = ffi.new("struct faster_kv_config *", {"size": size, **fields})
+    out = ffi.new("struct faster_kv **")
+    _check(lib.faster_kv_open(config, out), "opening a store")
+    return Kv(out[0])
+
+
+def kv_stats(kv: Kv) -> dict[str, int]:
+    """
+    Take the store's figures, by the names of `struct faster_kv_stats`.
+    """
+    stats = ffi.new("struct faster_kv_stats *")
+    stats.size = ffi.sizeof("struct faster_kv_stats")
+    _check(lib.faster_kv_stats(kv.c, stats), "taking figures")
+    names = (name for name, _ in ffi.typeof("struct faster_kv_stats").fields)
+    return {name: getattr(stats, name) for name in names if name != "size"}
+
+
+def kv_grow_index(kv: Kv) -> None:
+    """
+    Start doubling the index now.
+    """
+    _check(lib.faster_kv_grow_index(kv.c), "growing the index")
+
+
+def _merge(kind: int, native: int) -> Any:
+    function = ffi.cast("faster_merge_fn", native)
+    return ffi.new("struct faster_merge *", (kind, 0, function))
+
+
+def kv_check_merge(kv: Kv, kind: int, native: int = 0) -> None:
+    """
+    Find out whether a merge applies to the store's values.
+
+    Args:
+        kv: The store.
+
+        kind: A number of `enum faster_merge_kind`.
+
+        native: The address of machine code, for FASTER_MERGE_NATIVE.
+
+    Raises:
+        FasterError: It does not.
+    """
+    status = lib.faster_kv_check_merge(kv.c, _merge(kind, native))
+    _check(status, f"merge {kind}")
+
+
+# --- sessions -----------------------------------------------------------------------
+
+
+def session_open(kv: Kv) -> int:
+    """
+    Open a session.
+
+    Returns:
+        The address of its `struct faster_session`. The caller frees it through the
+        table of functions, and keeps `kv` until then.
+    """
+    out = ffi.new("struct faster_session **")
+    _check(lib.faster_session_open(kv.c, out), "opening a session")
+    return int(ffi.cast("uintptr_t", out[0]))
+
+
+def _session(address: int) -> Any:
+    return ffi.cast("struct faster_session *", address)
+
+
+def session_close(session: int) -> None:
+    """
+    Close a session and give its slot back; a second call does nothing.
+
+    Raises:
+        SessionBusyError: Another thread is inside.
+    """
+    _check(lib.faster_session_close(_session(session)), "closing a session")
+
+
+def session_free(session: int) -> None:
+    """
+    Free a session's handle; its address means nothing from here on.
+    """
+    lib.faster_session_free(_session(session))
+
+
+def session_serial(session: int) -> int:
+    """
+    Give the serial number of the session's last update, 0 before the first.
+    """
+    return int(lib.faster_session_serial(_session(session)))
+
+
+def session_wait(session: int) -> None:
+    """
+    Let other threads go on before a call is made again.
+    """
+    lib.faster_session_wait(_session(session))
+
+
+def _batch_end(status: int, keys: Items, done: Any) -> int:
+    _check(status, f"item {done[0]} of a batch of {keys.count}")
+    return int(done[0])
+
+
+def read_many(session: int, keys: Items, results: Results, done: int = 0) -> int:
+    """
+    Read many keys.
+
+    Args:
+        session: Address of a session.
+
+        keys: What to read.
+
+        results: Where values go.
+
+        done: How many items were finished by earlier calls.
+
+    Returns:
+        How many items are finished now; less than all of them when the next value
+        does not fit into `results`.
+
+    Cost: one C call, no allocation, GIL released throughout.
+    """
+    results.require(keys.count)
+    borrowed = _items(keys), _results(results)
+    (keys_c, *_), (results_c, *_) = borrowed
+    end = ffi.new("uint64_t *", done)
+    status = lib.faster_read_many(_session(session), keys_c, keys.count, results_c, end)
+    return _batch_end(status, keys, end)
+
+
+def upsert_many(session: int, keys: Items, values: Items, done: int = 0) -> int:
+    """
+    Set many values; returns how many items are finished.
+
+    Cost: one C call, GIL released throughout.
+    """
+    _same_count(keys, values)
+    borrowed = _items(keys), _items(values)
+    (keys_c, *_), (values_c, *_) = borrowed
+    end = ffi.new("uint64_t *", done)
+    status = lib.faster_upsert_many(
+        _session(session), keys_c, values_c, keys.count, end
+    )
+    return _batch_end(status, keys, end)
+
+
+def rmw_many(
+    session: int,
+    kind: int,
+    native: int,
+    keys: Items,
+    inputs: Items,
+    results: Results,
+    done: int = 0,
+) -> int:
+    """
+    Merge many inputs into values; arguments as in `read_many` and `kv_check_merge`.
+
+    Returns:
+        How many items are finished; less than all of them when the next new value
+        does not fit into `results`.
+
+    Cost: one C call, GIL released throughout.
+    """
+    _same_count(keys, inputs)
+    results.require(keys.count)
+    borrowed = _items(keys), _items(inputs), _results(results)
+    (keys_c, *_), (inputs_c, *_), (results_c, *_) = borrowed
+    merge = _merge(kind, native)
+    end = ffi.new("uint64_t *", done)
+    status = lib.faster_rmw_many(
+        _session(session), merge, keys_c, inputs_c, keys.count, results_c, end
+    )
+    return _batch_end(status, keys, end)
+
+
+def delete_many(
+    session: int, keys: Items, flags: Buffer | None = None, done: int = 0
+) -> int:
+    """
+    Delete many keys; flags[i] becomes 1 where the key was there.
+
+    Cost: one C call, GIL released throughout.
+    """
+    results = Results(None, flags=flags)
+    results.require(keys.count)
+    borrowed = _items(keys), _results(results)
+    (keys_c, *_), (_, _, _, marks) = borrowed
+    end = ffi.new("uint64_t *", done)
+    status = lib.faster_delete_many(_session(session), keys_c, keys.count, marks, end)
+    return _batch_end(status, keys, end)
+
+
+def _same_count(keys: Items, others: Items) -> None:
+    if keys.count != others.count:
+        raise ValueError(f"{keys.count} keys come with {others.count} values")
+
+
+# --- scans --------------------------------------------------------------------------
+
+
+class Cursor:
+    """
+    Where a scan stands; a new one stands at the beginning.
+    """
+
+    __slots__ = ("c",)
+
+    def __init__(self) -> None:
+        self.c = ffi.new("struct faster_cursor *")
+
+
+def scan_next(
+    session: int, cursor: Cursor, keys: Results, values: Results | None, count: int
+) -> tuple[int, int, int]:
+    """
+    Give the next live records, at most `count`.
+
+    Returns:
+        How many were found, and how much room the next record's key and value need
+        when it did not fit; both 0 when it did.
+
+    Cost: one C call, GIL released throughout.
+    """
+    keys.require_marks(count)
+    if values is not None:
+        values.require_marks(count)
+    borrowed = _results(keys), _results(values)
+    (keys_c, *_), (values_c, *_) = borrowed
+    found, need_key, need_value = (ffi.new("uint64_t *") for _ in range(3))
+    rooms = keys_c, values_c, count, found, need_key, need_value
+    status = lib.faster_scan_next(_session(session), cursor.c, *rooms)
+    if _check(status, "scanning") == lib.FASTER_SHORT and found[0] == 0:
+        return 0, int(need_key[0]), int(need_value[0])
+    return int(found[0]), 0, 0
+
+
+# --- views --------------------------------------------------------------------------
+
+
+def view_open(kv: Kv, session: int, key: Buffer) -> tuple[int, memoryview | None]:
+    """
+    Borrow a value of a record that cannot change any more.
+
+    Returns:
+        The outcome, and the value when it is FASTER_OK. The record stays pinned until
+        the memoryview and all its slices are released or collected.
+
+    Shape: uint8 (size,), read-only.
+    """
+    data = _borrow("uint8_t", view_of(key))
+    view = ffi.new("struct faster_view *")
+    status = lib.faster_view_open(_session(session), data, len(data), view)
+    if _check(status, "borrowing a value") != lib.FASTER_OK:
+        return status, None
+    pin = int(ffi.cast("uintptr_t", view))
+    _pins[pin] = (kv.c, view)
+    # The last slice to go gives the record back.
+    pinned = ffi.gc(view.data, partial(_view_end, pin))
+    return status, memoryview(ffi.buffer(pinned, view.size)).toreadonly()
+
+
+#: What C needs for giving views back. Kept here, where no garbage collection can take
+#: the store away before the view.
+_pins: dict[int, tuple[Any, Any]] = {}
+
+
+def _view_end(pin: int, _data: Any) -> None:
+    lib.faster_view_close(*_pins.pop(pin))
+
+
+def view_close(view: memoryview) -> None:
+    """
+    Give a borrowed value back; a second call does nothing.
+    """
+    view.release()
+
+
+def hash_bytes(hash: int, data: Buffer, seed: int = 0) -> int:
+    """
+    Hash some bytes as the store hashes keys.
+
+    Args:
+        hash: A number of `enum faster_hash`.
+
+        data: What to hash.
+
+        seed: A number below 2 to the 64.
+    """
+    borrowed = _borrow("uint8_t", view_of(data))
+    return int(lib.faster_hash_bytes(hash, borrowed, len(borrowed), seed))
+
+
+_check_build()
+# The other compiled module reaches the core through this table.
+_hot.init(int(ffi.cast("uintptr_t", lib.faster_hot_table())))

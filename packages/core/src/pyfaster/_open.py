@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MIT
+"""
+`pyfaster.open`: from what a user writes to a store that is ready.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+
+from pyfaster import _cabi
+from pyfaster._store import FasterKv
+from pyfaster.errors import KEY_SIZE_MAX, ConfigError, FasterError, error_for
+from pyfaster.protocols import VALUE_TYPES, Codec
+
+if TYPE_CHECKING:
+    from pyfaster._config import Settings, StoreConfig
+
+    ConfigLike = StoreConfig | Mapping[str, Any] | str | os.PathLike[str]
+    PathLike = str | os.PathLike[str]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+MEMORY = ":memory:"
+
+FIXED = 1
+VARLEN = 2
+#: What precedes key and value in a record.
+FIXED_HEADER = 16
+VARLEN_HEADER = 24
+#: Records and the parts of fixed ones start at multiples of this.
+ALIGNMENT = 8
+
+# Two letters at least: "C:\data" is a path.
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
+
+
+@overload
+def open(
+    path: PathLike | None = None,
+    *,
+    device: str | None = None,
+    config: ConfigLike | None = None,
+    **settings: Unpack[Settings],
+) -> FasterKv[bytes, bytes]: ...
+@overload
+def open(
+    path: PathLike | None = None,
+    *,
+    key: type[K] | Codec[K],
+    device: str | None = None,
+    config: ConfigLike | None = None,
+    **settings: Unpack[Settings],
+) -> FasterKv[K, bytes]: ...
+@overload
+def open(
+    path: PathLike | None = None,
+    *,
+    value: type[V] | Codec[V],
+    device: str | None = None,
+    config: ConfigLike | None = None,
+    **settings: Unpack[Settings],
+) -> FasterKv[bytes, V]: ...
+@overload
+def open(
+    path: PathLike | None = None,
+    *,
+    key: type[K] | Codec[K],
+    value: type[V] | Codec[V],
+    device: str | None = None,
+    config: ConfigLike | None = None,
+    **settings: Unpack[Settings],
+) -> FasterKv[K, V]: ...
+@overload
+def open(
+    path: PathLike | None = None,
+    *,
+    key: object,
+    value: object,
+    device: str | None = None,
+    config: ConfigLike | None = None,
+    **settings: Unpack[Settings],
+) -> FasterKv[Any, Any]: ...
+def open(
+    path: Any = None,
+    *,
+    key: object = bytes,
+    value: object = bytes,
+    device: str | None = None,
+    config: ConfigLike | None = None,
+    **settings: Unpack[Settings],
+) -> FasterKv[Any, Any]:
+    """
+    Open a store.
+
+    Args:
+        path: None or ":memory:" for a store in memory; else a directory, or what a
+            device scheme understands ("uring:data").
+
+        key: The type of the keys, or their codec.
+
+        value: The type of the values, or their codec.
+
+        device: The device scheme for a path that names none; "file" when None.
+
+        config: A `StoreConfig`, a mapping, or the path of a TOML file.
+
+        **settings: Any setting of `StoreConfig`; wins over `config`.
+
+    Returns:
+        A store; close it, or use it in a `with` statement.
+
+    Raises:
+        ConfigError: A setting is wrong, or there is no codec for a type.
+
+        PluginMissingError: Something needs a distribution that is not installed; the
+            message has the `pip install` line.
+
+        OutOfMemoryError: The system gives no memory.
+
+    Units: sizes in bytes, or texts such as "512MiB".
+
+    Cost: the first call imports the settings' model; then one C call.
+
+    >>> with open(key=str, value=int) as store:
+    ...     store["apples"] = 3
+    ...     store.rmw("apples", 2, merge="add")
+    5
+    """
+    # Slow to import; a program that opens nothing does not pay for it.
+    from pyfaster._config import make_config
+    from pyfaster._registry import registry
+    from pyfaster._resolve import codec_for, hash_for
+
+    full = make_config(config, settings)
+    key_codec = codec_for(key, role="key", registry=registry)
+    value_codec = codec_for(value, role="value", registry=registry)
+    number = hash_for(full.hash, registry=registry)
+    _refuse_device(path, device)
+    sizes = _layout(key_codec, value_codec, full.page_size)
+    kv = _open_core(full, number, value_codec, sizes)
+    store: FasterKv[Any, Any] = FasterKv(
+        kv,
+        name=MEMORY,
+        config=full,
+        key_codec=key_codec,
+        value_codec=value_codec,
+        registry=registry,
+    )
+    _announce(store)
+    return store
+
+
+def _announce(store: FasterKv[Any, Any]) -> None:
+    """
+    Tell plugins of a store; where a warning is made an error, the store is closed.
+    """
+    try:
+        store.tell_plugins("pyfaster_store_opened")
+    except BaseException:
+        store.close(0)
+        raise
+
+
+def _refuse_device(path: object, device: str | None) -> None:
+    """
+    Refuse anything that is not in memory, saying what is missing.
+    """
+    from pyfaster._registry import registry
+    from pyfaster._resolve import device_for
+
+    if path is None or path == MEMORY:
+        if device is not None:
+            raise ConfigError(
+                f"device={device!r} needs a path; a store in memory has no device"
+            )
+        return
+    if not isinstance(path, (str, os.PathLike)):
+        raise ConfigError(f"path={path!r}: give a path, or None for a store in memory")
+    scheme = device or "file"
+    match = _SCHEME.match(os.fspath(path)) if isinstance(path, str) else None
+    if match is not None:
+        scheme = match[1].lower()
+        if device not in (None, scheme):
+            raise ConfigError(f"path={path!r} and device={device!r} disagree")
+    found = device_for(scheme, registry=registry)
+    raise ConfigError(
+        f"path={path!r}: the device {found.name!r} is installed, but this version of "
+        "pyfaster keeps stores in memory only; open it without a path, or install a "
+        "newer pyfaster"
+    )
+
+
+def _layout(
+    key_codec: Codec[Any], value_codec: Codec[Any], page_size: int
+) -> dict[str, int]:
+    """
+    The store's layout, key size and value size.
+    """
+    key_size, value_size = key_codec.size, value_codec.size
+    if key_size == 0:
+        raise ConfigError(
+            f"key codec {key_codec.name!r}: keys of 0 bytes are all equal"
+        )
+    if key_size is not None and key_size > KEY_SIZE_MAX:
+        raise ConfigError(
+            f"key codec {key_codec.name!r}: {key_size:,} bytes; "
+            f"keys have at most {KEY_SIZE_MAX:,}"
+        )
+    if key_size is None or value_size is None:
+        return {"layout": VARLEN, "key_size": 0, "value_size": 0}
+    record = FIXED_HEADER + _aligned(key_size) + _aligned(value_size)
+    if record > page_size:
+        needed = 1 << (record - 1).bit_length()
+        raise ConfigError(
+            f"a record of {record:,} bytes does not fit page_size={page_size:,}; "
+            f"open with page_size={needed} or more"
+        )
+    return {"layout": FIXED, "key_size": key_size, "value_size": value_size}
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _open_core(
+    config: StoreConfig, hash: int, value_codec: Codec[Any], sizes: dict[str, int]
+) -> _cabi.Kv:
+
+    try:
+        return _cabi.kv_open(
+            **sizes,
+            hash=hash,
+            value_type=VALUE_TYPES.index(value_codec.value_type),
+            page_size=config.page_size,
+            memory=config.memory or 0,
+            expected_keys=config.expected_keys,
+            index_permille=round(config.index_fraction * 1000),
+            sessions_max=config.sessions_max,
+        )
+    except FasterError as error:
+        raise _explain(error, config) from error
+
+
+def _explain(error: FasterError, config: StoreConfig) -> FasterError:
+    """
+    Say which settings the core refused.
+    """
+    given = ", ".join(f"{name}={value!r}" for name, value in config)
+    if error.status in (-5005, -5013):
+        return ConfigError(
+            f"the core cannot open a store with {given}; raise memory, lower "
+            "page_size or expected_keys, or leave settings out",
+            status=error.status,
+        )
+    return error_for(error.status, f"opening a store with {given}")

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""
+Walking through a store's live records, a bounded piece at a time.
+
+A scan holds no session and no lock between two pieces: each piece is one call into the
+core through the session of the thread that asks for it, so a scan may be dropped
+anywhere, or be handed to another thread. Buffers have a fixed size and grow only for a
+record that is larger than all of them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from pyfaster import _cabi
+from pyfaster._buffers import Results
+
+if TYPE_CHECKING:
+    from pyfaster._session import Session
+
+#: Records asked for at once: enough to make the call cheap, few enough to stay small.
+CHUNK_RECORDS = 1024
+#: Room for one piece's keys, and for its values.
+CHUNK_BYTES = 256 << 10
+
+
+class Column:
+    """
+    Where one piece's keys or values arrive.
+
+    Args:
+        size: Encoded size of each, or None when it varies.
+
+        fixed: True when the store's layout is fixed.
+    """
+
+    __slots__ = ("_data", "_offsets", "_size", "results")
+
+    def __init__(self, size: int | None, *, fixed: bool) -> None:
+        self._size = size if fixed else None
+        self._offsets: array[int] | None = None
+        if self._size is None:
+            self._offsets = array("Q", bytes(8 * (CHUNK_RECORDS + 1)))
+            self._data = bytearray(CHUNK_BYTES)
+        else:
+            self._data = bytearray(self._size * self.records())
+        self.results = self._results()
+
+    def records(self) -> int:
+        """
+        How many records one piece may have.
+        """
+        if not self._size:
+            return CHUNK_RECORDS
+        return max(1, min(CHUNK_RECORDS, CHUNK_BYTES // self._size))
+
+    def make_room(self, size: int) -> None:
+        """
+        Grow for a record that did not fit.
+        """
+        if size > len(self._data):
+            self._data = bytearray(1 << (size - 1).bit_length())
+            self.results = self._results()
+
+    def _results(self) -> Results:
+        return Results(self._data, offsets=self._offsets)
+
+    def pieces(self, found: int) -> Iterator[bytes]:
+        """
+        The first so many encoded items.
+        """
+        data = bytes(memoryview(self._data)[: self._end(found)])
+        if self._offsets is not None:
+            ends = self._offsets
+            return (data[ends[i] : ends[i + 1]] for i in range(found))
+        size = self._size or 0
+        return (data[i * size : (i + 1) * size] for i in range(found))
+
+    def _end(self, found: int) -> int:
+        if self._offsets is not None:
+            return self._offsets[found]
+        return found * (self._size or 0)
+
+
+class Scan:
+    """
+    One pass over the live records of a store.
+
+    Args:
+        session: Gives the calling thread's session.
+
+        key_size: Encoded size of keys, or None when it varies.
+
+        value_size: The same for values.
+
+        with_values: Whether values are wanted.
+    """
+
+    def __init__(
+        self,
+        session: Callable[[], Session[Any, Any]],
+        key_size: int | None,
+        value_size: int | None,
+        *,
+        with_values: bool,
+    ) -> None:
+        fixed = key_size is not None and value_size is not None
+        self._session = session
+        self._cursor = _cabi.Cursor()
+        self._keys = Column(key_size, fixed=fixed)
+        self._values = Column(value_size, fixed=fixed) if with_values else None
+        self._records = self._keys.records()
+        if self._values is not None:
+            self._records = min(self._records, self._values.records())
+
+    def advance(self, limit: int = CHUNK_RECORDS) -> int:
+        """
+        Fetch the next piece, at most `limit` records.
+
+        Returns:
+            How many there are now; 0 at the end.
+        """
+        count = min(limit, self._records)
+        while True:
+            session = self._session()
+            values = self._values
+            found, need_key, need_value = _cabi.scan_next(
+                session.address,
+                self._cursor,
+                self._keys.results,
+                None if values is None else values.results,
+                count,
+            )
+            if found or not (need_key or need_value):
+                return found
+            self._keys.make_room(need_key)
+            if values is not None:
+                values.make_room(need_value)
+
+    def keys(self) -> Iterator[bytes]:
+        """
+        All encoded keys.
+        """
+        while found := self.advance():
+            yield from self._keys.pieces(found)
+
+    def values(self) -> Iterator[bytes]:
+        """
+        All encoded values.
+        """
+        for _, value in self.items():
+            yield value
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """
+        All encoded keys with their values.
+        """
+        values = self._values
+        if values is None:
+            raise TypeError("this scan was begun without values")
+        while found := self.advance():
+            yield from zip(self._keys.pieces(found), values.pieces(found), strict=True)
+
+    def count(self) -> int:
+        """
+        How many records there are.
+        """
+        total = 0
+        while found := self.advance():
+            total += found
+        return total

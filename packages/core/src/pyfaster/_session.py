@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: MIT
+"""
+A session: one logical thread of operations with serial numbers of its own.
+
+The operations on one key are the C type's, and run without a Python frame. Here are the
+lifetime, the batches' dispatch to `_batch`, and the views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pyfaster import _batch, _cabi, _hot
+from pyfaster import _merges as _merges  # tells the C module the names of merges
+from pyfaster._builtin_codecs import hot_codec
+from pyfaster.errors import error_for
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from pyfaster.protocols import Codec
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_STATUS = _cabi.enumerators("faster_status")
+_NOT_FOUND = _STATUS["FASTER_NOT_FOUND"]
+_RETRY = _STATUS["FASTER_RETRY"]
+
+_hot.set_error_factory(error_for)
+
+
+class Session(_hot.Session[K, V]):
+    """
+    One thread of operations on a store; not to be used by two threads at once.
+
+    Made by `FasterKv.session`. A second thread that comes while an operation runs gets
+    `SessionBusyError`, and nothing has happened.
+
+    Attributes:
+        name: What `FasterKv.session` was given.
+
+        serial: The serial number of the last update; 0 before the first. Each update
+            takes the next one, whether it changed something or not.
+    """
+
+    __slots__ = ("_columns", "_name", "closed")
+
+    #: Whether `close` has been called.
+    closed: bool
+    _name: str | None
+    _columns: _batch.Columns
+
+    def __new__(
+        cls,
+        kv: _cabi.Kv,
+        key_codec: Codec[K],
+        value_codec: Codec[V],
+        *,
+        name: str | None = None,
+    ) -> Self:
+        """
+        Open a session.
+
+        Args:
+            kv: The store's handle; it is kept until the session is collected.
+
+            key_codec: How keys become bytes.
+
+            value_codec: How values become bytes.
+
+            name: What to call it.
+        """
+        key = hot_codec(key_codec, key=True)
+        value = hot_codec(value_codec)
+        self = super().__new__(cls, _cabi.session_open(kv), kv, key, value)
+        self._columns = _batch.Columns(
+            _batch.Column("keys", key_codec, key),
+            _batch.Column("values", value_codec, value),
+        )
+        self._name = name
+        self.closed = False
+        return self
+
+    @property
+    def name(self) -> str | None:
+        """
+        What the session is called.
+        """
+        return self._name
+
+    @property
+    def committed_serial(self) -> int:
+        """
+        The last serial number that a crash cannot take back.
+
+        Always 0: in memory, nothing is ever committed.
+        """
+        return 0
+
+    # --- many items -----------------------------------------------------------------
+
+    def read_many(self, keys: Any, *, out: Any = None, as_buffers: bool = False) -> Any:
+        """
+        Read many keys in one call.
+
+        Args:
+            keys: A sequence of keys; or, where keys have a fixed size, a numpy array or
+                another buffer of them; or an object with the Arrow C data interface.
+
+            out: Where values go: a writable contiguous buffer. Rows of absent keys are
+                left as they were.
+
+            as_buffers: Whether to return buffers where a list would be returned.
+
+        Returns:
+            For a sequence, or where values vary in size: a list, None for the absent.
+
+            For arrays where keys and values have a fixed size, and with `out` or
+            `as_buffers`: (values, found).
+
+            Where sizes vary, with `out` or `as_buffers`: (data, offsets, found); value
+            i is data[offsets[i]:offsets[i + 1]].
+
+        Raises:
+            TypeError: An array's dtype is not exactly that of the keys.
+
+            ValueError: `out` has no room.
+
+            FasterError: Its attribute `done` tells how many keys were read.
+
+        Shape: found bool (n,); values of the values' dtype (n,); data uint8; offsets
+        int64 (n + 1,), as Arrow has them. Numpy arrays if keys or `out` are, else
+        memoryviews.
+
+        Cost: one C call, GIL released for more than 64 keys; no Python object per item
+        unless a list is returned.
+        """
+        return _batch.read_many(self, self._columns, keys, out, as_buffers)
+
+    def upsert_many(self, keys: Any, values: Any) -> None:
+        """
+        Set many values in one call.
+
+        Args:
+            keys: As in `read_many`.
+
+            values: In any of these forms, as many as keys; or one value for all.
+
+        Raises:
+            TypeError, ValueError, OverflowError: Something cannot be encoded; nothing
+                was changed.
+
+            FasterError: Its attribute `done` tells how many items were set.
+
+        Cost: as `read_many`.
+        """
+        _batch.upsert_many(self, self._columns, keys, values)
+
+    def rmw_many(
+        self,
+        keys: Any,
+        inputs: Any,
+        *,
+        merge: str | _hot.Merge,
+        returning: bool = False,
+    ) -> Any:
+        """
+        Merge many inputs into values in one call, in order.
+
+        Args:
+            keys: As in `read_many`; a key may occur more than once.
+
+            inputs: As the values of `upsert_many`.
+
+            merge: A merge's name, or what `native_merge` gave.
+
+            returning: Whether the new values are wanted.
+
+        Returns:
+            None; or, with `returning`, the new values: an array for arrays where sizes
+            are fixed, else a list.
+
+        Raises:
+            FasterError: Its attribute `done` tells how many items were merged.
+
+        Cost: as `read_many`.
+        """
+        return _batch.rmw_many(self, self._columns, keys, inputs, merge, returning)
+
+    def delete_many(self, keys: Any) -> Any:
+        """
+        Remove many keys in one call; tell for each whether it was there.
+
+        Args:
+            keys: As in `read_many`.
+
+        Returns:
+            A list of bool; for arrays and other buffers a bool array.
+
+        Cost: as `read_many`.
+        """
+        return _batch.delete_many(self, self._columns, keys)
+
+    # --- views ----------------------------------------------------------------------
+
+    @contextmanager
+    def read_view(self, key: K) -> Iterator[memoryview]:
+        """
+        Look at an encoded value where it is.
+
+        Raises:
+            KeyError: The key is absent.
+
+        Shape: uint8, read-only; borrowed from the store if the record cannot change any
+        more, else a copy. Valid inside the `with` statement.
+
+        Cost: C calls through cffi, no copy where it borrows.
+        """
+        encoded = self.key_codec.encode(key)
+        status, view = _cabi.view_open(self.owner, self.address, encoded)
+        while status == _RETRY:
+            _cabi.session_wait(self.address)
+            status, view = _cabi.view_open(self.owner, self.address, encoded)
+        if view is None and status != _NOT_FOUND:
+            view = _batch.read_encoded(self, self._columns, key)
+        if view is None:
+            raise KeyError(key)
+        try:
+            yield view
+        finally:
+            # What was made from the view keeps it, and the record, until it is dropped.
+            with suppress(BufferError):
+                _cabi.view_close(view)
+
+    # --- lifetime -------------------------------------------------------------------
+
+    def close(self) -> None:
+        """
+        Close the session and give its slot back; a second call does nothing.
+
+        Raises:
+            SessionBusyError: Another thread is inside the session.
+        """
+        super().close()
+        self.closed = True
+
+    def __enter__(self) -> Self:
+        """
+        Give the session itself.
+        """
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """
+        Close the session.
+        """
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open"
+        return f"<{type(self).__name__} {self._name!r}, serial {self.serial}, {state}>"
+
+
+__all__ = ["Session"]

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: MIT
+"""
+The store: what `pyfaster.open` gives.
+
+A `FasterKv` owns the core's handle, makes sessions, and is itself a mapping over one
+implicit session per thread. Operations on one key are the session's, and `_delegate`
+passes them on; this module adds none of its own. Settings are left to `_config`,
+plugins to `_registry`, and everything that C does to `_cabi` and `_hot`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+from pyfaster import _cabi
+from pyfaster._delegate import SessionDelegate
+from pyfaster._scan import Scan
+from pyfaster._session import Session
+from pyfaster._sessions import Here
+from pyfaster._stats import SessionInfo, StoreStats
+from pyfaster.errors import (
+    ConfigError,
+    FasterError,
+    Place,
+    PluginMissingError,
+    PluginWarning,
+    SessionBusyError,
+    error_for,
+    pip_line,
+)
+
+if TYPE_CHECKING:
+    from pyfaster._config import StoreConfig
+    from pyfaster._registry import Registry
+    from pyfaster.protocols import Codec
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_CLOSED = -5004
+_FORKED = -5007
+_TIMEOUT_MAX = 86_400.0
+
+
+class FasterKv(SessionDelegate[K, V]):
+    """
+    A store; any number of threads may use it at once.
+
+    Made by `pyfaster.open`. Used as a mapping, or through `session()`, which is faster
+    in loops and has serial numbers of its own.
+
+    Attributes:
+        name: How the store was opened: ":memory:".
+
+        config: Its settings.
+
+        key_codec: How keys become bytes.
+
+        value_codec: How values become bytes.
+    """
+
+    def __init__(
+        self,
+        kv: _cabi.Kv,
+        *,
+        name: str,
+        config: StoreConfig,
+        key_codec: Codec[K],
+        value_codec: Codec[V],
+        registry: Registry,
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.key_codec = key_codec
+        self.value_codec = value_codec
+        self._kv = kv
+        self._registry = registry
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._sessions: weakref.WeakSet[Session[K, V]] = weakref.WeakSet()
+        self._implicit: weakref.WeakSet[Session[K, V]] = weakref.WeakSet()
+        self._untold = [True]  # popped by whoever tells the plugins of the end
+        self._plugin_errors: list[tuple[str, Exception]] = []
+        ghost = weakref.ref(self)  # the store and its threads' locals are no cycle
+
+        def open_for_thread() -> Session[K, V]:
+            store = ghost()
+            if store is None:
+                raise error_for(_CLOSED, "a store that is gone")
+            return store._open_implicit()
+
+        self._here: Here[Session[K, V]] = Here(open_for_thread, deque())
+
+    # --- lifetime -------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """
+        Whether `close` has succeeded.
+        """
+        return self._kv.closed
+
+    def close(self, timeout: float | None = None) -> None:
+        """
+        Close the store: calls in flight finish, new ones raise `ClosedError`.
+
+        A second call does nothing. All data is gone: the store was in memory.
+
+        Args:
+            timeout: How long to wait for calls in flight; `close_timeout` of the
+                settings when None.
+
+        Raises:
+            DeadlineError: A call in flight did not end in time; close may be repeated.
+
+            ForkedError: The store belongs to the parent of this process.
+
+        Units: seconds.
+
+        Cost: may block up to the timeout.
+        """
+        self._refuse_fork("close")
+        seconds = self.config.close_timeout if timeout is None else timeout
+        if not 0 <= seconds <= _TIMEOUT_MAX:
+            raise ConfigError(
+                f"timeout={timeout!r}: give seconds from 0 to {_TIMEOUT_MAX:.0f}"
+            )
+        try:
+            self._kv.close(round(seconds * 1000))
+        except FasterError as error:
+            raise error_for(error.status, self._place()) from error
+        try:
+            self._untold.pop()
+        except IndexError:
+            return
+        self.tell_plugins("pyfaster_store_closed")
+
+    def __enter__(self) -> FasterKv[K, V]:
+        """
+        Give the store itself.
+        """
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """
+        Close the store.
+        """
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open"
+        codecs = f"{self.key_codec.name} -> {self.value_codec.name}"
+        return f"<{type(self).__name__} {self.name!r} {codecs}, {state}>"
+
+    # --- sessions -------------------------------------------------------------------
+
+    def session(self, name: str | None = None) -> Session[K, V]:
+        """
+        Open a session; use it in a `with` statement.
+
+        Args:
+            name: What to call it; a name is live once at a time.
+
+        Raises:
+            SessionBusyError: A session of this name is open.
+
+            TooManySessionsError: `sessions_max` sessions are open.
+
+        Cost: one C call and a small allocation.
+        """
+        self._refuse_fork("session")
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ConfigError(f"a session's name is a text, found {name!r}")
+        with self._lock:
+            if name is not None and any(
+                other.name == name and not other.closed for other in self._sessions
+            ):
+                raise SessionBusyError(
+                    f"{self._place()}: a session named {name!r} is open already; "
+                    "close it first, or choose another name"
+                )
+            return self._open_session(name)
+
+    def sessions(self) -> tuple[SessionInfo, ...]:
+        """
+        The sessions that are open, those that threads use implicitly included.
+        """
+        with self._lock:
+            return tuple(
+                SessionInfo(one.name, one.serial, one in self._implicit)
+                for one in self._sessions
+                if not one.closed
+            )
+
+    def _open_session(self, name: str | None) -> Session[K, V]:
+        try:
+            session: Session[K, V] = Session(
+                self._kv, self.key_codec, self.value_codec, name=name
+            )
+        except FasterError as error:
+            raise error_for(error.status, self._place()) from error
+        self._sessions.add(session)
+        return session
+
+    def _open_implicit(self) -> Session[K, V]:
+        self._refuse_fork("an operation")
+        with self._lock:
+            session = self._open_session(None)
+            self._implicit.add(session)
+        return session
+
+    def _session(self) -> Session[K, V]:
+        return self._here.session
+
+    def _refuse_fork(self, what: str) -> None:
+        """
+        Refuse before a lock is taken, which the parent may have held at the fork.
+        """
+        if os.getpid() != self._pid:
+            raise error_for(_FORKED, f"{self._place()}: {what}")
+
+    def _place(self) -> Place:
+        return Place(
+            f"store {self.name!r}",
+            memory=self.config.memory or 0,
+            page_size=self.config.page_size,
+            sessions_max=self.config.sessions_max,
+        )
+
+    # --- scans ----------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[K]:
+        """
+        The live keys, each once, while others may change the store.
+
+        A key that is there from the first step to the last is given once; one that
+        comes or goes meanwhile at most once.
+
+        Cost: reads the log from begin to tail, a bounded piece at a time.
+        """
+        return map(self.key_codec.decode, self._scan(with_values=False).keys())
+
+    def scan_items(self) -> Iterator[tuple[K, V]]:
+        """
+        As iteration, with the values.
+        """
+        key, value = self.key_codec.decode, self.value_codec.decode
+        return ((key(k), value(v)) for k, v in self._scan(with_values=True).items())
+
+    def scan_values(self) -> Iterator[V]:
+        """
+        As iteration, the values alone.
+        """
+        return map(self.value_codec.decode, self._scan(with_values=True).values())
+
+    def count(self) -> int:
+        """
+        Count the live records by scanning.
+
+        Cost: reads the log from begin to tail; no Python object per record.
+        """
+        return self._scan(with_values=False).count()
+
+    def _scan(self, *, with_values: bool) -> Scan:
+        return Scan(
+            self._session,
+            self.key_codec.size,
+            self.value_codec.size,
+            with_values=with_values,
+        )
+
+    # --- the store as a whole -------------------------------------------------------
+
+    def stats(self) -> StoreStats:
+        """
+        Take a snapshot of the store's figures.
+        """
+        return StoreStats.of(_cabi.kv_stats(self._kv))
+
+    def grow_index(self) -> None:
+        """
+        Start doubling the index now; it goes on while operations run.
+
+        Raises:
+            StoreFullError: The memory budget refuses.
+        """
+        try:
+            _cabi.kv_grow_index(self._kv)
+        except FasterError as error:
+            raise error_for(error.status, self._place()) from error
+
+    def checkpoint(self) -> None:
+        """
+        Take a checkpoint.
+
+        Raises:
+            PluginMissingError: No checkpoint provider is installed.
+
+            ConfigError: The store is in memory, and has nowhere to keep one.
+        """
+        if self._registry.checkpoint_provider() is None:
+            raise PluginMissingError(
+                f"{self._place()}: nobody here takes checkpoints; "
+                f"{pip_line('checkpoint')}"
+            )
+        raise ConfigError(
+            f"{self._place()}: a store in memory has nowhere to keep a checkpoint; "
+            "open one with a path"
+        )
+
+    @property
+    def plugin_errors(self) -> tuple[tuple[str, Exception], ...]:
+        """
+        What plugins raised when they were told of this store: (plugin, exception).
+        """
+        return tuple(self._plugin_errors)
+
+    def tell_plugins(self, hook: str) -> None:
+        """
+        Tell plugins of this store's begin or end; a plugin's failure is a warning.
+        """
+        raised = self._registry.tell(hook, store=self)
+        self._plugin_errors.extend(raised)
+        for plugin, error in raised:
+            warnings.warn(
+                f"plugin {plugin!r} raised {type(error).__name__} in {hook}: {error}",
+                PluginWarning,
+                stacklevel=3,
+            )
+
+
+__all__ = ["FasterKv"]

@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: MIT
+"""
+Every error that pyfaster raises, and the one table from the core's numbers to them.
+
+Each class also inherits the builtin it resembles, so that code which knows nothing of
+pyfaster handles it sensibly. `error_for` is how a failed call into the core becomes an
+exception; nothing else builds these from numbers.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+
+#: What a key may measure at most, in bytes, in a store of varying sizes.
+KEY_SIZE_MAX = 65_535
+
+_SHOWN = 40
+
+
+class FasterError(Exception):
+    """
+    The root of all errors of pyfaster.
+
+    Attributes:
+        status: The core's number for the failure; 0 when the core was not asked.
+    """
+
+    def __init__(self, *args: object, status: int = 0) -> None:
+        super().__init__(*args)
+        self.status = status
+
+
+class ConfigError(FasterError, ValueError):
+    """
+    A setting is unknown, out of range, or contradicts another.
+    """
+
+
+class CodecError(ConfigError, TypeError):
+    """
+    There is no codec for what was asked, or it may not serve where it was put.
+    """
+
+
+class PluginError(FasterError, RuntimeError):
+    """
+    A plugin failed: it raised, answered a hook wrongly, or claims a name twice.
+    """
+
+
+class PluginWarning(RuntimeWarning):
+    """
+    A plugin failed where nobody asked for it; the store goes on without it.
+    """
+
+
+class PluginMissingError(FasterError, ImportError):
+    """
+    What was asked needs a distribution that is not installed.
+    """
+
+
+class InterfaceMismatchError(FasterError, ImportError):
+    """
+    Two parts of pyfaster were built for different interfaces.
+    """
+
+
+class StoreLockedError(FasterError, BlockingIOError):
+    """
+    Another process, or another object of this one, owns the store.
+    """
+
+
+class SessionBusyError(FasterError, RuntimeError):
+    """
+    Two threads used one session at once, or a session's name is live already.
+    """
+
+
+class ClosedError(FasterError, RuntimeError):
+    """
+    The store or the session has been closed.
+    """
+
+
+class ForkedError(FasterError, RuntimeError):
+    """
+    The handle was opened by the parent of this process.
+    """
+
+
+class DeadlineError(FasterError, TimeoutError):
+    """
+    The deadline passed before the work was done.
+    """
+
+
+class CorruptionError(FasterError, ValueError):
+    """
+    Stored bytes fail their checksum or their bounds.
+    """
+
+
+class CorruptRecordError(CorruptionError):
+    """
+    One record's bytes are damaged; other keys are not affected.
+    """
+
+
+class CorruptCheckpointError(CorruptionError):
+    """
+    A checkpoint's files are damaged or incomplete.
+    """
+
+
+class CorruptLogError(CorruptionError):
+    """
+    The durable log's files are damaged before their committed end.
+    """
+
+
+class UnsupportedFormatError(FasterError, ValueError):
+    """
+    Stored bytes are of another format, layout, codec or hash.
+    """
+
+
+class DeviceError(FasterError, OSError):
+    """
+    The system refused an operation; `errno` says why.
+    """
+
+
+class CheckpointFailedError(FasterError, RuntimeError):
+    """
+    This checkpoint could not be taken; the store and older checkpoints are usable.
+    """
+
+
+class KeyTooLargeError(FasterError, ValueError):
+    """
+    The key is larger, or of another size, than the store allows.
+    """
+
+
+class ValueTooLargeError(FasterError, ValueError):
+    """
+    The value is larger, or of another size, than the store allows.
+    """
+
+
+class StoreFullError(FasterError, MemoryError):
+    """
+    The memory budget is used up; nothing was changed and nothing was lost.
+    """
+
+
+class OutOfMemoryError(FasterError, MemoryError):
+    """
+    The system gave no memory; nothing was changed.
+    """
+
+
+class TooManySessionsError(FasterError, RuntimeError):
+    """
+    All session slots are taken.
+    """
+
+
+class MergeError(FasterError, TypeError):
+    """
+    The merge does not apply to this store's values.
+    """
+
+
+class MergeOverflowError(FasterError, OverflowError):
+    """
+    The merged value does not fit the value's type; the old one is unchanged.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    Where an operation ran, with the figures that its errors quote.
+
+    Attributes:
+        name: What to call the store or session in a message.
+
+        memory: The store's memory budget in bytes; 0 when it has none.
+
+        page_size: The store's page size in bytes.
+
+        sessions_max: How many sessions the store may have at once.
+    """
+
+    name: str
+    memory: int = 0
+    page_size: int = 0
+    sessions_max: int = 0
+
+    def __str__(self) -> str:
+        return self.name
+
+
+#: Status to (class, what was found, what to do). The only such table.
+STATUS_ERRORS: dict[int, tuple[type[FasterError], str, str]] = {
+    -5001: (
+        CorruptionError,
+        "stored bytes fail their checksum or their bounds",
+        "recover from an older checkpoint",
+    ),
+    -5002: (
+        InterfaceMismatchError,
+        "the two sides were built for different interfaces",
+        "install pyfaster and its plugins in versions that belong together",
+    ),
+    -5003: (
+        UnsupportedFormatError,
+        "stored bytes are of another format or layout",
+        "open it with the settings and the version that wrote it",
+    ),
+    -5004: (
+        ClosedError,
+        "the store or session has been closed",
+        "open a new one, or close it later",
+    ),
+    -5005: (
+        StoreFullError,
+        "the memory budget is used up; nothing changed",
+        "open with a larger memory=; keys that exist can still be read, deleted "
+        "and updated in place",
+    ),
+    -5006: (
+        SessionBusyError,
+        "another thread is inside this session",
+        "give each thread a session of its own with store.session()",
+    ),
+    -5007: (
+        ForkedError,
+        "the handle belongs to the parent of this process",
+        "open stores after fork(), or use the 'spawn' start method",
+    ),
+    -5008: (
+        TooManySessionsError,
+        "all session slots are taken",
+        "close sessions that are not used, or open with a larger sessions_max=",
+    ),
+    -5009: (
+        KeyTooLargeError,
+        "the key is larger or of another size than allowed",
+        "store a digest of the key and keep the long form in the value",
+    ),
+    -5010: (
+        ValueTooLargeError,
+        "the value is larger or of another size than allowed",
+        "split it, or open with a larger page_size=",
+    ),
+    -5011: (
+        MergeError,
+        "the merge does not apply to this store's values",
+        "use a merge for the value's type, or update(key, function)",
+    ),
+    -5012: (
+        MergeOverflowError,
+        "the result does not fit the value's type; nothing changed",
+        "use a wider value type",
+    ),
+    -5013: (
+        ConfigError,
+        "a setting is out of range or contradicts another",
+        "see pyfaster.StoreConfig for the ranges",
+    ),
+    -5014: (
+        DeadlineError,
+        "the deadline passed before the work was done",
+        "call again, or allow more time",
+    ),
+    -errno.ENOMEM: (
+        OutOfMemoryError,
+        "the system gave no memory; nothing changed",
+        "open with a smaller memory=, or free memory",
+    ),
+}
+
+
+def error_for(
+    status: int,
+    where: object,
+    key: object = None,
+    *,
+    size: int | None = None,
+    limit: int | None = None,
+) -> FasterError:
+    """
+    Make the exception for a negative status.
+
+    Args:
+        status: What the core returned: a failure of `status.h`, or -errno.
+
+        where: What failed: a text, or a `Place` whose figures the message quotes.
+
+        key: The key as the user or the core knows it, when there is one.
+
+        size: How large the refused key or value was, when the caller knows.
+
+        limit: How large it may be, when the caller knows.
+
+    Returns:
+        An exception, not raised, whose `status` is the number.
+    """
+    text = f"{where}: key {_show(key)}" if key is not None else f"{where}"
+    if status in STATUS_ERRORS:
+        kind, found, advice = STATUS_ERRORS[status]
+        figures = _figures(status, where, key, size, limit)
+        return kind(f"{text}: {found}{figures}; {advice}", status=status)
+    if -4096 < status < 0:
+        return DeviceError(-status, f"{text}: {os.strerror(-status)}", status=status)
+    return FasterError(
+        f"{text}: the core gave the unknown status {status}; "
+        "install pyfaster and its plugins in versions that belong together",
+        status=status,
+    )
+
+
+def pip_line(extra: str) -> str:
+    """
+    What a user types to get an optional part of pyfaster.
+    """
+    return f'pip install "pyfaster[{extra}]"'
+
+
+def _show(key: object) -> str:
+    """
+    A key as it fits into a message.
+    """
+    if isinstance(key, (bytes, bytearray, memoryview)):
+        head = bytes(key[:_SHOWN])
+        text, size = repr(head), len(key)
+    else:
+        whole = repr(key)
+        text, size = whole[:_SHOWN], len(whole)
+    return text if size <= _SHOWN else f"{text}... ({size} long)"
+
+
+def _size_of(key: object) -> int | None:
+    """
+    How many bytes a key has when it is stored, where that can be told.
+    """
+    if isinstance(key, str):
+        return len(key.encode("utf-8", "surrogatepass"))
+    return len(key) if isinstance(key, (bytes, bytearray)) else None
+
+
+def _figures(
+    status: int, where: object, key: object, size: int | None, limit: int | None
+) -> str:
+    """
+    The numbers behind a failure, as " (...)", or nothing.
+    """
+    parts: list[str] = []
+    if status == -5009:
+        if size is None:
+            size = _size_of(key)
+        limit = KEY_SIZE_MAX if limit is None else limit
+    if size is not None:
+        parts.append(f"it has {size:,} bytes")
+    if limit is not None:
+        parts.append(f"at most {limit:,} bytes are allowed")
+    if isinstance(where, Place):
+        if status in (-5005, -errno.ENOMEM) and where.memory:
+            parts.append(f"the budget is {where.memory:,} bytes")
+        if status == -5008 and where.sessions_max:
+            parts.append(f"there are {where.sessions_max:,}")
+        if status == -5010 and where.page_size:
+            parts.append(f"a record must fit a page of {where.page_size:,} bytes")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+__all__ = [
+    "KEY_SIZE_MAX",
+    "STATUS_ERRORS",
+    "CheckpointFailedError",
+    "ClosedError",
+    "CodecError",
+    "ConfigError",
+    "CorruptCheckpointError",
+    "CorruptLogError",
+    "CorruptRecordError",
+    "CorruptionError",
+    "DeadlineError",
+    "DeviceError",
+    "FasterError",
+    "ForkedError",
+    "InterfaceMismatchError",
+    "KeyTooLargeError",
+    "MergeError",
+    "MergeOverflowError",
+    "OutOfMemoryError",
+    "Place",
+    "PluginError",
+    "PluginMissingError",
+    "PluginWarning",
+    "SessionBusyError",
+    "StoreFullError",
+    "StoreLockedError",
+    "TooManySessionsError",
+    "UnsupportedFormatError",
+    "ValueTooLargeError",
+    "error_for",
+    "pip_line",
+]

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""
+What pyfaster asks of plugins: all hooks, on one page.
+
+A plugin is a module or an object that a distribution names in its entry-point group
+`pyfaster`, or that a program hands to `pyfaster.register`. It implements any of these
+functions, each marked with `pyfaster.hookimpl`. Hooks that register something *return*
+it and change nothing; none is called while an operation runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from pyfaster._store import FasterKv
+    from pyfaster.protocols import CodecProvider, HashChoice
+
+#: The entry-point group, and pluggy's name for the project.
+GROUP = "pyfaster"
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceScheme:
+    """
+    A kind of device, by the scheme that opens it ("file" for "file:data").
+
+    Attributes:
+        name: The scheme; lower-case letters, digits, "+", "-" and ".".
+
+        factory: Called with what follows the scheme and keyword settings; gives the
+            device.
+
+        capabilities: What the device promises, by name.
+    """
+
+    name: str
+    factory: Any
+    capabilities: Mapping[str, object] = field(default_factory=dict)
+
+
+@hookspec
+def pyfaster_devices() -> Iterable[DeviceScheme]:  # type: ignore[empty-body]
+    """
+    Give the device schemes that this plugin serves.
+
+    Called once per process, when a scheme is asked for that is not built in.
+    Example: `return [DeviceScheme("file", open_file, {"durable": True})]`.
+    """
+
+
+@hookspec
+def pyfaster_codecs() -> Iterable[CodecProvider]:  # type: ignore[empty-body]
+    """
+    Give the codec providers of this plugin; see `pyfaster.protocols.CodecProvider`.
+
+    Called once per process, when a type or name is asked for that is not built in.
+    Example: `return [MyProvider()]`.
+    """
+
+
+@hookspec
+def pyfaster_hashes() -> Iterable[HashChoice]:  # type: ignore[empty-body]
+    """
+    Give the hashes of keys that this plugin adds to `hash=`.
+
+    Called once per process, when a name is asked for that is not built in.
+    Example: `return [HashChoice("xxh64", native_id=2)]`.
+    """
+
+
+@hookspec(firstresult=True)
+def pyfaster_checkpoint_provider() -> object | None:
+    """
+    Give the object that takes, lists, validates and recovers checkpoints.
+
+    Called when a durable store is opened; the first plugin that answers serves.
+    Example: `return Coordinator()`.
+    """
+
+
+@hookspec
+def pyfaster_store_opened(store: FasterKv[Any, Any]) -> None:
+    """
+    Be told of a store that is ready, from the thread that opened it.
+
+    Example: `print(store.stats())`. An exception is kept apart from the store.
+    """
+
+
+@hookspec
+def pyfaster_store_closed(store: FasterKv[Any, Any]) -> None:
+    """
+    Be told of a store that was closed, from the thread that closed it.
+
+    Example: `totals.pop(store.name)`. An exception is kept apart from the store.
+    """
+
+
+@hookspec
+def pyfaster_event(event: object) -> None:
+    """
+    Be told of a typed event: a flush, a checkpoint's phase, growth, an I/O error.
+
+    Called from a thread of pyfaster's, never inside an operation.
+    Example: `events.append(event)`.
+    """
+
+
+@hookspec
+def pyfaster_cli() -> Mapping[str, Any]:  # type: ignore[empty-body]
+    """
+    Give subcommands of the `pyfaster` command: name to function or typer.Typer.
+
+    Called when the command starts. Example: `return {"log": log_app}`.
+    """

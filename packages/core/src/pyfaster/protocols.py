@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""
+The contracts that plugins meet, as structural types.
+
+A class in a plugin does not inherit from anything here; it only has to fit. What the
+hooks return is said in `pyfaster.hookspecs`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, runtime_checkable
+
+T = TypeVar("T")
+
+#: What the core can compute with: the names of `enum faster_type`, in its order.
+VALUE_TYPES = (
+    "opaque",
+    "text",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "f32",
+    "f64",
+)
+
+#: Encoders that live in the C module; any other codec is called as Python.
+NATIVE_KINDS = ("bytes", "str", "int64", "uint64", "float64", "fixed_bytes")
+
+
+@runtime_checkable
+class Codec(Protocol[T]):
+    """
+    How objects of one type become bytes and come back.
+
+    Attributes:
+        name: Stable name, written to disk; never an import path.
+
+        size: Encoded size in bytes when it is the same for all objects, else None.
+
+        canonical: True when equal objects always give equal bytes. Only such a codec
+            may serve keys.
+
+        value_type: One of `VALUE_TYPES`: which merges apply.
+
+        native: One of `NATIVE_KINDS` when the C module can do the work, else None.
+
+        dtype: The numpy dtype string of an array of encoded items ("<i8"), or a dtype
+            description list for structured ones; None when arrays make no sense.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int | None: ...
+    @property
+    def canonical(self) -> bool: ...
+    @property
+    def value_type(self) -> str: ...
+    @property
+    def native(self) -> str | None: ...
+    @property
+    def dtype(self) -> object | None: ...
+
+    def encode(self, value: T, /) -> bytes:
+        """
+        Give the bytes of an object.
+
+        Raises:
+            TypeError: The object is not of the codec's type.
+
+            ValueError, OverflowError: It is, but cannot be stored.
+        """
+        ...
+
+    def decode(self, data: bytes, /) -> T:
+        """
+        Give the object of some bytes; the inverse of `encode`.
+
+        Raises:
+            ValueError: The bytes are not an encoded object.
+        """
+        ...
+
+
+@runtime_checkable
+class CodecProvider(Protocol):
+    """
+    A family of codecs, as returned by the hook `pyfaster_codecs`.
+
+    Attributes:
+        names: The stable names (or, ending in ":", prefixes of names) of the codecs
+            it can make. Two providers that claim one name are an error.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def codec_for(self, spec: object, /) -> Codec[object] | None:
+        """
+        Make the codec for what a user wrote as `key=` or `value=`.
+
+        Args:
+            spec: A type, a dtype, a stable name, or anything else.
+
+        Returns:
+            A codec, or None when the spec is not this provider's business.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HashChoice:
+    """
+    A hash of keys that a store may be opened with, by its stable name.
+
+    Attributes:
+        name: Stored with the data.
+
+        native_id: The number of `enum faster_hash`.
+    """
+
+    name: str
+    native_id: int
