@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""
+Which environments the sessions of noxfile.py run in, and what is installed there.
+
+Every CPython from 3.11 on that works on this machine is used. They are looked for in
+the folder of the running interpreter, on the PATH, and among pyenv's versions, whose
+shims only work for the versions that were chosen.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent.parent
+GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
+
+#: How many compilers and C tests run at once.
+JOBS = os.environ.get("PYFASTER_JOBS", "2")
+
+OLDEST = 11
+
+#: The stable ABI, which the wheels use, needs a build with the GIL.
+PROBE = (
+    "import sys, sysconfig, venv; print(sys.implementation.name, sys.version_info[1], "
+    "bool(sysconfig.get_config_var('Py_GIL_DISABLED')))"
+)
+
+
+def folders() -> list[Path]:
+    """Give the folders to look in, the likeliest first."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    path = [Path(entry) for entry in os.environ["PATH"].split(os.pathsep) if entry]
+    versions = sorted(pyenv.glob("versions/*/bin"), reverse=True)
+    return [Path(sys.base_prefix) / "bin", *path, *versions]
+
+
+def works(path: Path, minor: int) -> bool:
+    """Find out whether an interpreter starts and is what its name says."""
+    run = subprocess.run(
+        [path, "-c", PROBE], capture_output=True, text=True, check=False
+    )
+    return run.stdout.split() == ["cpython", str(minor), "False"]
+
+
+def find() -> dict[int, Path]:
+    """Give the minor versions found, each with its folder."""
+    found: dict[int, Path] = {}
+    for path in (path for folder in folders() for path in folder.glob("python3.*")):
+        name = re.fullmatch(r"python3\.(\d+)", path.name)
+        if name is None or int(name[1]) < OLDEST or int(name[1]) in found:
+            continue
+        if works(path, int(name[1])):
+            found[int(name[1])] = path.parent
+    return found
+
+
+def matrix(plugins: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    """
+    Give pairs of a Python's version and the plugins to install there.
+
+    The first Python gets no plugin, each alone, each pair and all; the others get none
+    and all. The folders of the Pythons are put on the PATH, where nox looks.
+    """
+    found = find() or {sys.version_info.minor: Path(sys.executable).parent}
+    os.environ["PATH"] = os.pathsep.join(
+        [*map(str, found.values()), os.environ["PATH"]]
+    )
+    first, *others = (f"3.{minor}" for minor in sorted(found))
+    sizes = sorted({0, 1, min(2, len(plugins)), len(plugins)})
+    subsets = [some for size in sizes for some in combinations(plugins, size)]
+    pairs = [(first, some) for some in subsets]
+    return pairs + [(python, some) for python in others for some in ((), plugins)]
+
+
+_built: dict[str, str] = {}
+
+
+def wheel(session: nox.Session, package: str) -> str:
+    """Give a package's wheel; it is built once in a run and serves all Pythons."""
+    if package not in _built:
+        folder = ROOT / "build" / "wheels" / package
+        for old in folder.glob("*.whl"):
+            old.unlink()
+        args = ("--quiet", "--no-deps", "-w", str(folder))
+        source = str(ROOT / "packages" / package)
+        session.run("python", "-m", "pip", "wheel", *args, source)
+        _built[package] = str(next(folder.glob("*.whl")))
+    return _built[package]
+
+
+def install(session: nox.Session, group: str, packages: tuple[str, ...] = ()) -> None:
+    """Install a group of tools, and the wheels of some packages."""
+    built = [wheel(session, package) for package in packages]
+    session.install(*nox.project.dependency_groups(GROUPS, group), *built)
+
+
+def ctest(session: nox.Session, preset: str, *args: str) -> None:
+    """Configure, build and test one preset of native/CMakePresets.json."""
+    install(session, "native")
+    folder = str(ROOT / "build" / "native" / preset)
+    session.chdir("native")
+    session.run("cmake", "--preset", preset, "-B", folder)
+    session.run("cmake", "--build", folder, "--parallel", JOBS)
+    checks = ("--output-on-failure", "--no-tests=error", "--parallel", JOBS)
+    session.run("ctest", "--test-dir", folder, *checks, *args)
