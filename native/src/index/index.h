@@ -101,10 +101,10 @@ struct index_table {
     uint64_t mask;
     uint32_t bits;
     uint64_t bytes;
-    struct overflow_pool pool;
 
     /* written now and then by those who insert */
     _Alignas(CACHE_LINE) _Atomic uint64_t entries;
+    struct overflow_pool pool;
 
     /* while the table is being split into `next` */
     _Alignas(CACHE_LINE) _Atomic(struct index_table *) next; /* M3 */

@@ -66,8 +66,8 @@ enum session_count {
 };
 
 struct faster_session {
-    /* set when opened */
-    struct faster_kv *kv;
+    /* set when opened; the struct is a session's alone, to the cache line */
+    _Alignas(CACHE_LINE) struct faster_kv *kv;
     struct epoch *epoch;
     struct epoch_slot *slot;
     struct hlog *log;

@@ -311,10 +311,11 @@ int faster_session_open(struct faster_kv *kv, struct faster_session **out) {
     if (kv->generation != fork_generation()) {
         return FASTER_E_FORKED;
     }
-    struct faster_session *session = calloc(1, sizeof *session);
+    struct faster_session *session = aligned_alloc(CACHE_LINE, sizeof *session);
     if (session == NULL) {
         return -ENOMEM;
     }
+    memset((void *)session, 0, sizeof *session);
     session->kv = kv;
     session->epoch = &kv->epoch;
     session->log = &kv->log;
