@@ -57,4 +57,8 @@ void memory_release(void *range, uint64_t size);
 /* Bytes of physical memory; a guess of 4 GiB where the system does not say. */
 uint64_t memory_physical(void);
 
+/* A heap block that begins at a cache line and shares none; NULL when there is none. */
+void *memory_lines_new(uint64_t size);
+void memory_lines_free(void *block);
+
 #endif

@@ -3,6 +3,7 @@
 #ifndef _WIN32
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -70,6 +71,12 @@ void memory_populate(void *part, uint64_t size) {
 void memory_release(void *range, uint64_t size) {
     unmap(range, align_up(size, MEMORY_HUGE));
 }
+
+void *memory_lines_new(uint64_t size) {
+    return aligned_alloc(CACHE_LINE, (size_t)align_up(size, CACHE_LINE));
+}
+
+void memory_lines_free(void *block) { free(block); }
 
 uint64_t memory_physical(void) {
     long pages = sysconf(_SC_PHYS_PAGES);

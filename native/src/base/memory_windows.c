@@ -4,6 +4,7 @@
 
 #define WIN32_LEAN_AND_MEAN
 #include <errno.h>
+#include <malloc.h>
 #include <windows.h>
 
 #include "base/bits.h"
@@ -35,6 +36,12 @@ void memory_release(void *range, uint64_t size) {
     (void)size;
     (void)VirtualFree(range, 0, MEM_RELEASE);
 }
+
+void *memory_lines_new(uint64_t size) {
+    return _aligned_malloc((size_t)align_up(size, CACHE_LINE), CACHE_LINE);
+}
+
+void memory_lines_free(void *block) { _aligned_free(block); }
 
 uint64_t memory_physical(void) {
     MEMORYSTATUSEX status;

@@ -3,9 +3,9 @@
 #include "epoch/epoch.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/memory.h"
 #include "base/thread.h"
 
 /* Epochs start at 1 and are counted by bumps; these two are out of their reach. */
@@ -30,13 +30,12 @@ static struct epoch_chunk *chunk_at(struct epoch *epoch, uint32_t i) {
 
 void epoch_destroy(struct epoch *epoch) {
     for (uint32_t i = 0; i < EPOCH_CHUNKS_MAX; i++) {
-        free(chunk_at(epoch, i));
+        memory_lines_free(chunk_at(epoch, i));
     }
 }
 
 static struct epoch_chunk *chunk_new(void) {
-    uint64_t size = sizeof(struct epoch_chunk);
-    struct epoch_chunk *chunk = aligned_alloc(CACHE_LINE, (size_t)size);
+    struct epoch_chunk *chunk = memory_lines_new(sizeof(struct epoch_chunk));
     if (chunk == NULL) {
         return NULL;
     }
@@ -70,7 +69,7 @@ static int add_chunk(struct epoch *epoch, uint32_t i) {
     if (!atomic_compare_exchange_strong_explicit(&epoch->chunks[i], &none, chunk,
                                                  memory_order_seq_cst,
                                                  memory_order_seq_cst)) { /* M4 */
-        free(chunk);
+        memory_lines_free(chunk);
     }
     return 0;
 }

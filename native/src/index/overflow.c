@@ -2,9 +2,9 @@
 /* overflow.c: see overflow.h */
 #include "index/overflow.h"
 
-#include <stdlib.h>
+#include <stddef.h>
 
-#include "base/assert.h"
+#include "base/memory.h"
 
 void overflow_init(struct overflow_pool *pool, struct budget *budget) {
     pool->budget = budget;
@@ -18,7 +18,7 @@ void overflow_init(struct overflow_pool *pool, struct budget *budget) {
 void overflow_destroy(struct overflow_pool *pool) {
     for (int i = 0; i < POOL_PARTS; i++) {
         /* relaxed: nobody else is left */
-        free(atomic_load_explicit(&pool->parts[i], memory_order_relaxed));
+        memory_lines_free(atomic_load_explicit(&pool->parts[i], memory_order_relaxed));
     }
     budget_give(pool->budget, overflow_bytes(pool));
 }
@@ -39,7 +39,7 @@ static bool ensure_part(struct overflow_pool *pool, uint32_t part, bool forced) 
     } else if (!budget_take(pool->budget, bytes)) {
         return false;
     }
-    struct index_bucket *fresh = aligned_alloc(CACHE_LINE, (size_t)bytes);
+    struct index_bucket *fresh = memory_lines_new(bytes);
     if (fresh == NULL) {
         budget_give(pool->budget, bytes);
         return false;
@@ -53,7 +53,7 @@ static bool ensure_part(struct overflow_pool *pool, uint32_t part, bool forced) 
     if (!atomic_compare_exchange_strong_explicit(&pool->parts[part], &none, fresh,
                                                  memory_order_release,
                                                  memory_order_acquire)) { /* M1 */
-        free(fresh);
+        memory_lines_free(fresh);
         budget_give(pool->budget, bytes);
         return true;
     }

@@ -48,8 +48,7 @@ static int take_buckets(struct index *index, struct index_table *table) {
 }
 
 int table_new(struct index *index, uint32_t bits, struct index_table **out) {
-    struct index_table *table =
-        aligned_alloc(CACHE_LINE, align_up(sizeof(struct index_table), CACHE_LINE));
+    struct index_table *table = memory_lines_new(sizeof(struct index_table));
     if (table == NULL) {
         return -ENOMEM;
     }
@@ -60,7 +59,7 @@ int table_new(struct index *index, uint32_t bits, struct index_table **out) {
     overflow_init(&table->pool, index->budget);
     int error = take_buckets(index, table);
     if (error != FASTER_OK) {
-        free(table);
+        memory_lines_free(table);
         return error;
     }
     *out = table;
@@ -72,7 +71,7 @@ void table_free(struct index *index, struct index_table *table) {
     memory_release(table->buckets, table->bytes);
     overflow_destroy(&table->pool);
     free((void *)table->chunk_states);
-    free(table);
+    memory_lines_free(table);
 }
 
 int table_chunks_new(struct index_table *table) {
@@ -194,9 +193,9 @@ static int audit_chain(struct index_table *table, uint64_t number) {
 /* The chains of bucket `number`, in the table that rules it. */
 static int audit_bucket(struct index_table *table, uint64_t number) {
     struct index_table *next = table_next(table);
-    if (next == NULL || atomic_load_explicit(&table->chunk_states[number >> CHUNK_BITS],
-                                             memory_order_acquire) !=
-                            CHUNK_SPLIT) { /* M4 */
+    if (next == NULL ||
+        atomic_load_explicit(&table->chunk_states[number >> CHUNK_BITS],
+                             memory_order_acquire) != CHUNK_SPLIT) { /* M4 */
         return audit_chain(table, number);
     }
     int broken = audit_chain(next, number);

@@ -204,16 +204,15 @@ int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **out
     if (error != 0) {
         return error;
     }
-    uint64_t size = align_up(sizeof(struct faster_kv), CACHE_LINE);
-    struct faster_kv *kv = aligned_alloc(CACHE_LINE, (size_t)size);
+    struct faster_kv *kv = memory_lines_new(sizeof *kv);
     if (kv == NULL) {
         return -ENOMEM;
     }
-    memset((void *)kv, 0, (size_t)size);
+    memset((void *)kv, 0, sizeof *kv);
     describe(kv, config);
     error = build(kv, config);
     if (error != 0) {
-        free(kv);
+        memory_lines_free(kv);
         return error;
     }
     *out = kv;
@@ -266,7 +265,7 @@ void faster_kv_free(struct faster_kv *kv) {
     worker_destroy(&kv->worker);
     lock_destroy(&kv->lock);
     epoch_destroy(&kv->epoch);
-    free(kv);
+    memory_lines_free(kv);
 }
 
 static void link_session(struct faster_kv *kv, struct faster_session *session) {
@@ -311,7 +310,7 @@ int faster_session_open(struct faster_kv *kv, struct faster_session **out) {
     if (kv->generation != fork_generation()) {
         return FASTER_E_FORKED;
     }
-    struct faster_session *session = aligned_alloc(CACHE_LINE, sizeof *session);
+    struct faster_session *session = memory_lines_new(sizeof *session);
     if (session == NULL) {
         return -ENOMEM;
     }
@@ -328,7 +327,7 @@ int faster_session_open(struct faster_kv *kv, struct faster_session **out) {
     }
     lock_leave(&kv->lock);
     if (error != FASTER_OK) {
-        free(session);
+        memory_lines_free(session);
         return error;
     }
     *out = session;
@@ -370,7 +369,7 @@ void faster_session_free(struct faster_session *session) {
         return; /* somebody is inside */
     }
     free(session->scratch);
-    free(session);
+    memory_lines_free(session);
 }
 
 int faster_kv_check_merge(struct faster_kv *kv, const struct faster_merge *merge) {
