@@ -189,8 +189,8 @@ struct faster_items {
     uint64_t stride;
 };
 
-/* Where many results go.  Fixed layout: result i goes to data + i * value_size, and
- * offsets is NULL.  Varlen: results are appended, result i is
+/* Where many results go.  Fixed layout: result i goes to data + i * value_size, offsets
+ * is NULL, and capacity holds all rows (else -EINVAL, with nothing done).  Varlen: results are appended, result i is
  * data[offsets[i] .. offsets[i+1]); the caller sets offsets[0].  flags[i] is 1 for a
  * result and 0 for none; flags may be NULL.  data may be NULL where results are
  * not wanted (rmw). */

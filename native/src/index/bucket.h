@@ -79,7 +79,8 @@ struct bucket_room {
 
 /* The match looked before.  An entry that was frozen then and is not any more (a split
  * that was undone) has the tag now, and must not be taken for absent. */
-FASTER_INLINE struct bucket_room bucket_room(struct index_bucket *bucket, uint64_t tag) {
+FASTER_INLINE struct bucket_room bucket_room(struct index_bucket *bucket,
+                                             uint64_t tag) {
     uint64_t overflow = bucket_overflow(bucket);
     struct bucket_room room = {0, false, overflow};
     uint64_t any = overflow;

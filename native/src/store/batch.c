@@ -2,6 +2,8 @@
 /* batch.c: see batch.h */
 #include "store/batch.h"
 
+#include <errno.h>
+
 /* Bytes of a record that are worth prefetching when its size is not known: prefix, a
  * short key, and a value of about a hundred bytes. */
 enum { PREFETCH_VARLEN = 192, PREFETCH_MAX = 256 };
@@ -403,6 +405,16 @@ static int check_items(const struct faster_kv *kv, const struct batch *batch,
     return result;
 }
 
+/* In a fixed layout every row has its place before anything is done. */
+static int check_rows(const struct faster_kv *kv, const struct batch *batch) {
+    const struct faster_results *results = batch->results;
+    if (!kv->layout.fixed || results == NULL || results->data == NULL ||
+        kv->value_width == 0) {
+        return FASTER_OK;
+    }
+    return results->capacity / kv->value_width >= batch->count ? FASTER_OK : -EINVAL;
+}
+
 int batch_run(struct faster_session *session, const struct batch *batch,
               uint64_t *done) {
     struct block block = {
@@ -412,6 +424,9 @@ int batch_run(struct faster_session *session, const struct batch *batch,
         .prefetch = record_bytes_hint(session->kv),
     };
     int result = check_items(session->kv, batch, *done);
+    if (result == FASTER_OK) {
+        result = check_rows(session->kv, batch);
+    }
     while (result == FASTER_OK && *done < batch->count) {
         result = run_entry(&block, done);
         if (result == FASTER_RETRY) {

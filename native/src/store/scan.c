@@ -11,6 +11,8 @@
  * has written a record there (hlog.h I2), and the walk meets no header that is still
  * zero but at the end of a page's written part.
  */
+#include <errno.h>
+
 #include "store/store.h"
 
 /* Records looked at under one entry (E5): dead ones count too.  They are hashed and
@@ -218,6 +220,18 @@ static int run_scan(struct scan *scan) {
     return partly ? FASTER_OK : result;
 }
 
+/* In a fixed layout every row has its place before anything is done. */
+static int check_rows(const struct scan *scan) {
+    const struct record_layout *layout = &scan->kv->layout;
+    if (!layout->fixed) {
+        return FASTER_OK;
+    }
+    bool keys = scan->keys->capacity / layout->key_size >= scan->count;
+    bool values = scan->values == NULL || layout->value_size == 0 ||
+                  scan->values->capacity / layout->value_size >= scan->count;
+    return keys && values ? FASTER_OK : -EINVAL;
+}
+
 int faster_scan_next(struct faster_session *session, struct faster_cursor *cursor,
                      const struct faster_results *keys,
                      const struct faster_results *values, uint64_t count,
@@ -228,7 +242,7 @@ int faster_scan_next(struct faster_session *session, struct faster_cursor *curso
                         .keys = keys,
                         .values = values,
                         .count = count};
-    int result = FASTER_OK;
+    int result = check_rows(&scan);
     while (cursor->position == 0 && result == FASTER_OK) {
         result = begin_scan(&scan);
         if (result == FASTER_RETRY) {

@@ -72,7 +72,7 @@ static void take_all(void *context, uint32_t thread) {
 }
 
 static void i1_threads_together_take_exactly_the_limit(void) {
-    uint64_t limit = harness_count(200000);
+    uint64_t limit = harness_count(2000000);
     struct race race = {.taken = {0}};
     budget_init(&race.budget, limit);
     harness_threads(THREADS, take_all, &race);

@@ -467,7 +467,8 @@ static void e6_views_are_of_immutable_records(void) {
     }
 }
 
-HARNESS_MAIN(TEST(x01_r4_a_sealed_record_is_not_changed),
+HARNESS_MAIN(TEST(e6_views_are_of_immutable_records),
+             TEST(x01_r4_a_sealed_record_is_not_changed),
              TEST(r3_a_lost_cas_leaves_an_invalid_record),
              TEST(x03_the_second_insertion_sees_the_first),
              TEST(x03_insertions_over_a_tombstone),
@@ -477,5 +478,4 @@ HARNESS_MAIN(TEST(x01_r4_a_sealed_record_is_not_changed),
              TEST(e4_others_get_retry_in_the_middle_of_a_change),
              TEST(r4_nobody_changes_a_record_that_is_being_copied),
              TEST(m3_a_word_is_not_read_before_its_key_is_back),
-             TEST(i3_a_publication_meets_a_doubled_table),
-             TEST(e6_views_are_of_immutable_records))
+             TEST(i3_a_publication_meets_a_doubled_table))
