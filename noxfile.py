@@ -34,7 +34,7 @@ def tests(session: nox.Session, plugins: tuple[str, ...]) -> None:
     install(session, "test", ("core", *plugins))
     paths = [f"packages/{name}/tests" for name in ("core", *plugins)]
     first = (session.python, plugins) == (MATRIX[0][0], PLUGINS)
-    chosen = [] if first else ["-m", "not once"]
+    chosen = ["benchmarks/tests"] if first else ["-m", "not once"]
     session.run("pytest", *chosen, *paths, "integration-tests", *session.posargs)
 
 
@@ -77,7 +77,8 @@ def types(session: nox.Session) -> None:
         *ROOT.glob("packages/*/src/pyfaster*"),
         *ROOT.glob("packages/*/typing_tests"),
     ]
-    session.run("mypy", *map(str, code), "integration-tests", ".ci", "noxfile.py")
+    others = ["integration-tests", "benchmarks", ".ci", "noxfile.py"]
+    session.run("mypy", *map(str, code), *others)
 
 
 @nox.session

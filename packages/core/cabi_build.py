@@ -18,24 +18,10 @@ from cffi import FFI
 #: Read by `_cabi` to notice a module of another version than the Python around it.
 VERSION_DECLARATION = "static char *const pyfaster_version;\n"
 
-#: Offsets come from callers; what the core would read must lie inside their buffer.
-OFFSETS_DECLARATION = """
-int pyfaster_offsets_fit(const uint64_t *offsets, uint64_t count, uint64_t limit);
-"""
-
 SOURCE = """
 #include "faster/api.h"
 
 static char *const pyfaster_version = "{version}";
-
-static int pyfaster_offsets_fit(const uint64_t *offsets, uint64_t count,
-                                uint64_t limit)
-{{
-    for (uint64_t i = 0; i < count; i++)
-        if (offsets[i] > offsets[i + 1])
-            return 0;
-    return offsets[count] <= limit;
-}}
 """
 
 
@@ -59,7 +45,7 @@ def main(output: str, version: str, *headers: str) -> None:
     ffi = FFI()
     for header in headers:
         ffi.cdef(declarations(Path(header)))
-    ffi.cdef(VERSION_DECLARATION + OFFSETS_DECLARATION)
+    ffi.cdef(VERSION_DECLARATION)
     ffi.set_source("pyfaster._native", SOURCE.format(version=version))
     ffi.emit_c_code(output)
 

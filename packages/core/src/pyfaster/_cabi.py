@@ -2,13 +2,15 @@
 """
 The boundary: the only module that sees the C core's `ffi` and `lib`.
 
-One boring function per C function, same name less the prefix, same argument order.
-Each does four things: check lengths and contiguity, borrow or allocate memory, call,
+One boring function per C function, same name less the prefix, same argument order, for
+what is wide or rare; operations and batches go through `pyfaster._hot`. Each function
+does four things: check lengths and contiguity, borrow or allocate memory, call,
 and turn a status into a return value or an exception. Policy, defaults and loops that
 enlarge a buffer belong to the modules above.
 
 A session is passed as the address that `session_open` gave. Whoever holds the address
-(the session object of `pyfaster._hot`) frees it, and keeps the `Kv` alive until then.
+(the session object of `pyfaster._hot`) closes and frees it, and keeps the `Kv` alive
+until then.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyfaster import _hot
-from pyfaster._buffers import Items as Items
 from pyfaster._buffers import Results as Results
 from pyfaster._buffers import view_of
 from pyfaster._native import ffi, lib
@@ -86,21 +87,6 @@ def _borrow(kind: str, view: memoryview | None) -> Any:
     return ffi.NULL if view is None else ffi.from_buffer(f"{kind}[]", view)
 
 
-def _items(items: Items) -> tuple[Any, ...]:
-    """
-    Borrow items: the struct, and what must live until the call has ended.
-    """
-    data, starts = _borrow("uint8_t", items.data), _borrow("uint64_t", items.offsets)
-    if items.offsets is not None and not lib.pyfaster_offsets_fit(
-        starts, items.count, len(data)
-    ):
-        raise ValueError(
-            f"offsets must ascend and stay within the {len(data)} bytes of data"
-        )
-    fields = (data, starts, items.size, items.size)
-    return ffi.new("struct faster_items *", fields), data, starts
-
-
 def _results(results: Results | None) -> tuple[Any, ...]:
     """
     Borrow room for results: the struct, and what must live until then.
@@ -111,11 +97,10 @@ def _results(results: Results | None) -> tuple[Any, ...]:
         _borrow("uint8_t", results.data),
         _borrow("uint64_t", results.offsets),
     )
-    marks = _borrow("uint8_t", results.flags)
     if results.offsets is not None and starts[0] > results.capacity:
         raise ValueError(f"offset {starts[0]} is outside {results.capacity} bytes")
-    fields = (room, results.capacity, starts, marks)
-    return ffi.new("struct faster_results *", fields), room, starts, marks
+    fields = (room, results.capacity, starts, ffi.NULL)
+    return ffi.new("struct faster_results *", fields), room, starts
 
 
 # --- the store ----------------------------------------------------------------------
@@ -209,29 +194,6 @@ def kv_grow_index(kv: Kv) -> None:
     _check(lib.faster_kv_grow_index(kv.c), "growing the index")
 
 
-def _merge(kind: int, native: int) -> Any:
-    function = ffi.cast("faster_merge_fn", native)
-    return ffi.new("struct faster_merge *", (kind, 0, function))
-
-
-def kv_check_merge(kv: Kv, kind: int, native: int = 0) -> None:
-    """
-    Find out whether a merge applies to the store's values.
-
-    Args:
-        kv: The store.
-
-        kind: A number of `enum faster_merge_kind`.
-
-        native: The address of machine code, for FASTER_MERGE_NATIVE.
-
-    Raises:
-        FasterError: It does not.
-    """
-    status = lib.faster_kv_check_merge(kv.c, _merge(kind, native))
-    _check(status, f"merge {kind}")
-
-
 # --- sessions -----------------------------------------------------------------------
 
 
@@ -252,135 +214,11 @@ def _session(address: int) -> Any:
     return ffi.cast("struct faster_session *", address)
 
 
-def session_close(session: int) -> None:
-    """
-    Close a session and give its slot back; a second call does nothing.
-
-    Raises:
-        SessionBusyError: Another thread is inside.
-    """
-    _check(lib.faster_session_close(_session(session)), "closing a session")
-
-
-def session_free(session: int) -> None:
-    """
-    Free a session's handle; its address means nothing from here on.
-    """
-    lib.faster_session_free(_session(session))
-
-
-def session_serial(session: int) -> int:
-    """
-    Give the serial number of the session's last update, 0 before the first.
-    """
-    return int(lib.faster_session_serial(_session(session)))
-
-
 def session_wait(session: int) -> None:
     """
     Let other threads go on before a call is made again.
     """
     lib.faster_session_wait(_session(session))
-
-
-def _batch_end(status: int, keys: Items, done: Any) -> int:
-    _check(status, f"item {done[0]} of a batch of {keys.count}")
-    return int(done[0])
-
-
-def read_many(session: int, keys: Items, results: Results, done: int = 0) -> int:
-    """
-    Read many keys.
-
-    Args:
-        session: Address of a session.
-
-        keys: What to read.
-
-        results: Where values go.
-
-        done: How many items were finished by earlier calls.
-
-    Returns:
-        How many items are finished now; less than all of them when the next value
-        does not fit into `results`.
-
-    Cost: one C call, no allocation, GIL released throughout.
-    """
-    results.require(keys.count)
-    borrowed = _items(keys), _results(results)
-    (keys_c, *_), (results_c, *_) = borrowed
-    end = ffi.new("uint64_t *", done)
-    status = lib.faster_read_many(_session(session), keys_c, keys.count, results_c, end)
-    return _batch_end(status, keys, end)
-
-
-def upsert_many(session: int, keys: Items, values: Items, done: int = 0) -> int:
-    """
-    Set many values; returns how many items are finished.
-
-    Cost: one C call, GIL released throughout.
-    """
-    _same_count(keys, values)
-    borrowed = _items(keys), _items(values)
-    (keys_c, *_), (values_c, *_) = borrowed
-    end = ffi.new("uint64_t *", done)
-    status = lib.faster_upsert_many(
-        _session(session), keys_c, values_c, keys.count, end
-    )
-    return _batch_end(status, keys, end)
-
-
-def rmw_many(
-    session: int,
-    kind: int,
-    native: int,
-    keys: Items,
-    inputs: Items,
-    results: Results,
-    done: int = 0,
-) -> int:
-    """
-    Merge many inputs into values; arguments as in `read_many` and `kv_check_merge`.
-
-    Returns:
-        How many items are finished; less than all of them when the next new value
-        does not fit into `results`.
-
-    Cost: one C call, GIL released throughout.
-    """
-    _same_count(keys, inputs)
-    results.require(keys.count)
-    borrowed = _items(keys), _items(inputs), _results(results)
-    (keys_c, *_), (inputs_c, *_), (results_c, *_) = borrowed
-    merge = _merge(kind, native)
-    end = ffi.new("uint64_t *", done)
-    status = lib.faster_rmw_many(
-        _session(session), merge, keys_c, inputs_c, keys.count, results_c, end
-    )
-    return _batch_end(status, keys, end)
-
-
-def delete_many(
-    session: int, keys: Items, flags: Buffer | None = None, done: int = 0
-) -> int:
-    """
-    Delete many keys; flags[i] becomes 1 where the key was there.
-
-    Cost: one C call, GIL released throughout.
-    """
-    results = Results(None, flags=flags)
-    results.require(keys.count)
-    borrowed = _items(keys), _results(results)
-    (keys_c, *_), (_, _, _, marks) = borrowed
-    end = ffi.new("uint64_t *", done)
-    status = lib.faster_delete_many(_session(session), keys_c, keys.count, marks, end)
-    return _batch_end(status, keys, end)
-
-
-def _same_count(keys: Items, others: Items) -> None:
-    if keys.count != others.count:
-        raise ValueError(f"{keys.count} keys come with {others.count} values")
 
 
 # --- scans --------------------------------------------------------------------------
@@ -409,9 +247,9 @@ def scan_next(
 
     Cost: one C call, GIL released throughout.
     """
-    keys.require_marks(count)
+    keys.require(count)
     if values is not None:
-        values.require_marks(count)
+        values.require(count)
     borrowed = _results(keys), _results(values)
     (keys_c, *_), (values_c, *_) = borrowed
     found, need_key, need_value = (ffi.new("uint64_t *") for _ in range(3))

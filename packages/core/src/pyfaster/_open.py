@@ -30,7 +30,8 @@ FIXED = 1
 VARLEN = 2
 #: What precedes key and value in a record.
 FIXED_HEADER = 16
-VARLEN_HEADER = 24
+#: The log's first page begins this much later, so that no record has address 0.
+PAGE_RESERVE = 64
 #: Records and the parts of fixed ones start at multiples of this.
 ALIGNMENT = 8
 
@@ -213,8 +214,8 @@ def _layout(
     if key_size is None or value_size is None:
         return {"layout": VARLEN, "key_size": 0, "value_size": 0}
     record = FIXED_HEADER + _aligned(key_size) + _aligned(value_size)
-    if record > page_size:
-        needed = 1 << (record - 1).bit_length()
+    if record > page_size - PAGE_RESERVE:
+        needed = 1 << (record + PAGE_RESERVE - 1).bit_length()
         raise ConfigError(
             f"a record of {record:,} bytes does not fit page_size={page_size:,}; "
             f"open with page_size={needed} or more"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyfaster import _batch, _cabi, _hot
 from pyfaster import _merges as _merges  # tells the C module the names of merges
 from pyfaster._builtin_codecs import hot_codec
-from pyfaster.errors import error_for
+from pyfaster.errors import ConfigError, error_for
 
 if TYPE_CHECKING:
     from typing import Self
@@ -100,6 +100,30 @@ class Session(_hot.Session[K, V]):
         Always 0: in memory, nothing is ever committed.
         """
         return 0
+
+    def wait_committed(
+        self, serial: int | None = None, timeout: float | None = None
+    ) -> None:
+        """
+        Wait until a crash cannot take back the session's updates.
+
+        Args:
+            serial: Up to which; the session's last when None.
+
+            timeout: How long to wait; for ever when None.
+
+        Raises:
+            ConfigError: There is something to wait for, and the store is in memory,
+                where nothing is ever committed.
+
+        Units: seconds.
+        """
+        wanted = self.serial if serial is None else serial
+        if wanted > self.committed_serial:
+            raise ConfigError(
+                f"wait_committed: update {wanted} of a store in memory is never "
+                "committed; open the store with a path to keep it"
+            )
 
     # --- many items -----------------------------------------------------------------
 

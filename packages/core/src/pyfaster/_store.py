@@ -16,6 +16,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,6 +36,7 @@ from pyfaster.errors import (
     error_for,
     pip_line,
 )
+from pyfaster.events import Watch
 
 if TYPE_CHECKING:
     from pyfaster._config import StoreConfig
@@ -88,6 +90,7 @@ class FasterKv(SessionDelegate[K, V]):
         self._implicit: weakref.WeakSet[Session[K, V]] = weakref.WeakSet()
         self._untold = [True]  # popped by whoever tells the plugins of the end
         self._plugin_errors: list[tuple[str, Exception]] = []
+        self._watch = Watch(name)
         ghost = weakref.ref(self)  # the store and its threads' locals are no cycle
 
         def open_for_thread() -> Session[K, V]:
@@ -132,6 +135,9 @@ class FasterKv(SessionDelegate[K, V]):
             raise ConfigError(
                 f"timeout={timeout!r}: give seconds from 0 to {_TIMEOUT_MAX:.0f}"
             )
+        if not self.closed:
+            with suppress(FasterError):
+                self.stats()  # events that nobody has been told of yet
         try:
             self._kv.close(round(seconds * 1000))
         except FasterError as error:
@@ -286,8 +292,13 @@ class FasterKv(SessionDelegate[K, V]):
     def stats(self) -> StoreStats:
         """
         Take a snapshot of the store's figures.
+
+        Plugins are told what has happened since the last one (`pyfaster.events`).
         """
-        return StoreStats.of(_cabi.kv_stats(self._kv))
+        figures = StoreStats.of(_cabi.kv_stats(self._kv))
+        for event in self._watch.news(figures):
+            self.tell_plugins("pyfaster_event", event=event)
+        return figures
 
     def grow_index(self) -> None:
         """
@@ -327,11 +338,11 @@ class FasterKv(SessionDelegate[K, V]):
         """
         return tuple(self._plugin_errors)
 
-    def tell_plugins(self, hook: str) -> None:
+    def tell_plugins(self, hook: str, **said: object) -> None:
         """
-        Tell plugins of this store's begin or end; a plugin's failure is a warning.
+        Tell plugins of this store; a plugin's failure is a warning.
         """
-        raised = self._registry.tell(hook, store=self)
+        raised = self._registry.tell(hook, **(said or {"store": self}))
         self._plugin_errors.extend(raised)
         for plugin, error in raised:
             warnings.warn(

@@ -107,9 +107,10 @@ def pyfaster_store_closed(store: FasterKv[Any, Any]) -> None:
 @hookspec
 def pyfaster_event(event: object) -> None:
     """
-    Be told of a typed event: a flush, a checkpoint's phase, growth, an I/O error.
+    Be told of a typed event of `pyfaster.events`: the index grew, or may not grow.
 
-    Called from a thread of pyfaster's, never inside an operation.
+    Called by whoever asks for `store.stats()` and before a store is closed, never inside
+    an operation.
     Example: `events.append(event)`.
     """
 
