@@ -190,10 +190,10 @@ struct faster_items {
 };
 
 /* Where many results go.  Fixed layout: result i goes to data + i * value_size, offsets
- * is NULL, and capacity holds all rows (else -EINVAL, with nothing done).  Varlen: results are appended, result i is
- * data[offsets[i] .. offsets[i+1]); the caller sets offsets[0].  flags[i] is 1 for a
- * result and 0 for none; flags may be NULL.  data may be NULL where results are
- * not wanted (rmw). */
+ * is NULL, and capacity holds all rows (else -EINVAL, with nothing done).  Varlen:
+ * results are appended, result i is data[offsets[i] .. offsets[i+1]); the caller sets
+ * offsets[0].  flags[i] is 1 for a result and 0 for none; flags may be NULL.  data may
+ * be NULL where results are not wanted (rmw). */
 struct faster_results {
     uint8_t *data;
     uint64_t capacity;

@@ -19,8 +19,9 @@
  * Invariants
  *   I1  `current` never decreases, and starts at 1.
  *   I2  A slot holds 0, or an epoch not above `current`, perhaps with EPOCH_HELPER.
- *   I3  An action filed with the bump from e runs exactly once, and when it runs every
- *       slot that is not 0 holds an epoch above e.
+ *   I3  An action filed with the bump from e runs exactly once, after a scan in which
+ *       every slot that was not 0 held an epoch above e.  A slot entered after that
+ *       scan may hold a stale epoch: it sees the new state all the same (M1).
  *   I4  Actions run outside each other: draining never nests.
  *
  * Ordering

@@ -37,7 +37,7 @@ int index_ruling_slow(struct index_table *table, uint64_t hash,
     while (next != NULL) { /* at most two tables live: one step */
         uint64_t chunk = (hash & table->mask) >> CHUNK_BITS;
         uint8_t state = atomic_load_explicit(&table->chunk_states[chunk],
-                                             memory_order_acquire); /* M4 */
+                                             memory_order_seq_cst); /* M4 */
         if (state == CHUNK_SPLITTING) {
             return FASTER_RETRY;
         }
@@ -104,11 +104,8 @@ static bool has_rival(const struct index_ref *ref, const _Atomic uint64_t *own) 
 }
 
 /* Add what a session has inserted to the table's count, and see whether it is time. */
-static void count_insertion(struct index *index, struct index_table *table,
-                            struct index_tally *tally) {
-    if (++tally->inserted < INDEX_COUNT_STEP) {
-        return;
-    }
+static void add_tally(struct index *index, struct index_table *table,
+                      struct index_tally *tally) {
     /* relaxed: a figure; the threshold need not be met exactly */
     uint64_t entries = atomic_fetch_add_explicit(&table->entries, tally->inserted,
                                                  memory_order_relaxed) +
@@ -116,6 +113,19 @@ static void count_insertion(struct index *index, struct index_table *table,
     tally->inserted = 0;
     if (entries > (table->mask + 1) * INDEX_LOAD) {
         (void)index_grow(index); /* a refusal is remembered there (saturated) */
+    }
+}
+
+static void count_insertion(struct index *index, struct index_table *table,
+                            struct index_tally *tally) {
+    if (++tally->inserted == INDEX_COUNT_STEP) {
+        add_tally(index, table, tally);
+    }
+}
+
+void index_settle(struct index *index, struct index_tally *tally) {
+    if (tally->inserted != 0) {
+        add_tally(index, index_current(index), tally);
     }
 }
 

@@ -44,7 +44,7 @@ static int start_growth(struct index *index) {
     if (error != 0) {
         return refuse_growth(index, error);
     }
-    atomic_store_explicit(&table->next, next, memory_order_release); /* M3 */
+    atomic_store_explicit(&table->next, next, memory_order_seq_cst); /* M3 */
     worker_post(index->worker);
     return FASTER_OK;
 }
@@ -220,7 +220,7 @@ static void clear_chunk(struct index_table *next, uint64_t first) {
 
 static void set_state(struct index_table *table, uint64_t chunk, uint8_t state) {
     atomic_store_explicit(&table->chunk_states[chunk], state,
-                          memory_order_release); /* M4 */
+                          memory_order_seq_cst); /* M4, with index_ruling_slow */
 }
 
 /* The last chunk is done: the new table is the table. */

@@ -47,10 +47,13 @@
  *       rescans are seq_cst.  In their single order the later rescan sees the other's
  *       word, so at most one of two insertions of a tag becomes final.
  *   M3  `table` is stored (seq_cst) and loaded (seq_cst) after the slot's CAS, as
- *       guarded state (epoch.h M1).  `next` is stored release after the new table is
- *       ready, and loaded acquire.
- *   M4  A chunk's state: SPLIT is stored release after the new buckets are filled, and
- *       loaded acquire; without it a lookup in the new table could miss an entry.
+ *       guarded state (epoch.h M1).  `next` is stored (seq_cst) after the new table is
+ *       ready, and loaded (seq_cst).
+ *   M4  A chunk's state: SPLIT is stored (seq_cst) after the new buckets are filled, and
+ *       loaded (seq_cst).  Without release and acquire a lookup in the new table could
+ *       miss an entry.  And like `next` it is guarded state: who enters after the bump
+ *       that precedes a discard must see that the chunk is split, or it would take
+ *       buckets that were given back for empty ones.
  *   M5  fetch_or of frozen is acq_rel: it reads what the last CAS published, and a CAS
  *       that fails on it is ordered after it.
  *
@@ -172,6 +175,10 @@ int index_find_far(struct index *index, uint64_t hash, struct index_ref *ref);
 int index_publish(struct index *index, const struct index_ref *ref, uint64_t address,
                   struct index_tally *tally);
 
+/* Count what a session has inserted and not yet counted, before it ends: many short
+ * sessions make the index grow, too. */
+void index_settle(struct index *index, struct index_tally *tally);
+
 /* Start doubling.  FASTER_OK also when it is under way; FASTER_E_FULL, -errno. */
 int index_grow(struct index *index);
 
@@ -189,7 +196,7 @@ FASTER_INLINE struct index_table *index_current(struct index *index) {
 }
 
 FASTER_INLINE struct index_table *table_next(struct index_table *table) {
-    return atomic_load_explicit(&table->next, memory_order_acquire); /* M3 */
+    return atomic_load_explicit(&table->next, memory_order_seq_cst); /* M3 */
 }
 
 int index_step(struct index *index, struct index_table *table);

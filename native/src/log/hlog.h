@@ -114,8 +114,9 @@ void hlog_destroy(struct hlog *log);
 int hlog_reserve_slow(struct hlog *log, uint64_t size, uint64_t before,
                       uint64_t *address);
 
-/* Make everything below the present tail read-only; returns the new read_only.  The
- * safe one follows when everyone has seen it (M2). */
+/* Make everything below the present tail read-only; returns read_only as it then is.
+ * The safe one follows when everyone has seen it (M2).  While HLOG_SHIFTS_MAX shifts
+ * wait for that, nothing is shifted: who needs an address looks at the result. */
 uint64_t hlog_shift_read_only(struct hlog *log);
 
 /* The address after the last reserved byte. */

@@ -351,6 +351,10 @@ int faster_session_close(struct faster_session *session) {
     }
     bool was_closed = atomic_exchange_explicit(&session->closed, true,
                                                memory_order_seq_cst); /* session.h M3 */
+    uint64_t state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
+    if (!was_closed && (state & STATE_CLOSED) == 0) {
+        index_settle(&kv->index, &session->tally); /* the index waits for our slot */
+    }
     epoch_leave(session->epoch, session->slot);
     if (!was_closed) {
         lock_enter(&kv->lock);

@@ -90,11 +90,30 @@ static int is_turn(struct scan *scan, const struct scan_item *item, const uint8_
     return found.address == item->address ? FASTER_OK : FASTER_NOT_FOUND;
 }
 
-static bool room_for_key(struct scan *scan, uint64_t key_size) {
+static bool room_for_key(const struct scan *scan, uint64_t key_size) {
     const struct faster_results *keys = scan->keys;
-    scan->need_key = key_size;
     return keys->offsets == NULL ||
            keys->capacity - keys->offsets[scan->found] >= key_size;
+}
+
+/* Copy the newest value to row `found`, if values are wanted. */
+static int give_value(struct scan *scan, struct record *newest) {
+    const struct record_layout *layout = &scan->kv->layout;
+    const struct faster_results *values = scan->values;
+    uint64_t row = scan->found;
+    uint64_t width = layout->value_size;
+    if (values == NULL) {
+        return FASTER_OK;
+    }
+    uint64_t to = layout->fixed ? row * width : values->offsets[row];
+    uint64_t room = layout->fixed ? width : values->capacity - to;
+    uint64_t size = 0;
+    int result = record_read_value(layout, newest, values->data + to, room, &size);
+    scan->need_value = size;
+    if (result == FASTER_OK && !layout->fixed) {
+        values->offsets[row + 1] = to + size;
+    }
+    return result;
 }
 
 /* Copy the key and the newest value to row `found`. */
@@ -102,27 +121,20 @@ static int give(struct scan *scan, struct record *newest, const uint8_t *key,
                 uint64_t key_size) {
     const struct record_layout *layout = &scan->kv->layout;
     const struct faster_results *keys = scan->keys;
-    const struct faster_results *values = scan->values;
     uint64_t row = scan->found;
     uint64_t at = layout->fixed ? row * key_size : keys->offsets[row];
+    if ((record_info(newest) & INFO_TOMBSTONE) != 0) {
+        return FASTER_NOT_FOUND;
+    }
+    /* Both, so that a caller without room for the key need not ask twice. */
+    scan->need_key = key_size;
+    scan->need_value = scan->values != NULL ? record_value_size(layout, newest) : 0;
     if (!room_for_key(scan, key_size)) {
         return FASTER_SHORT;
     }
-    if (values != NULL) {
-        uint64_t width = layout->value_size;
-        uint64_t to = layout->fixed ? row * width : values->offsets[row];
-        uint64_t room = layout->fixed ? width : values->capacity - to;
-        uint64_t size = 0;
-        int result = record_read_value(layout, newest, values->data + to, room, &size);
-        scan->need_value = size;
-        if (result != FASTER_OK) {
-            return result;
-        }
-        if (!layout->fixed) {
-            values->offsets[row + 1] = to + size;
-        }
-    } else if ((record_info(newest) & INFO_TOMBSTONE) != 0) {
-        return FASTER_NOT_FOUND;
+    int result = give_value(scan, newest);
+    if (result != FASTER_OK) {
+        return result;
     }
     memcpy(keys->data + at, key, (size_t)key_size);
     if (!layout->fixed) {

@@ -40,8 +40,13 @@ static void check_all(const uint8_t *part, uint64_t size, uint8_t expected) {
 }
 
 static void reservations_are_aligned_whatever_their_size(void) {
-    static const uint64_t sizes[] = {1, 4096, PART, MEMORY_HUGE - 1, MEMORY_HUGE,
-                                     MEMORY_HUGE + 1, 5u * MEMORY_HUGE + 4096};
+    static const uint64_t sizes[] = {1,
+                                     4096,
+                                     PART,
+                                     MEMORY_HUGE - 1,
+                                     MEMORY_HUGE,
+                                     MEMORY_HUGE + 1,
+                                     5u * MEMORY_HUGE + 4096};
     enum { COUNT = sizeof sizes / sizeof sizes[0] };
     uint8_t *ranges[COUNT];
     for (int i = 0; i < COUNT; i++) {
@@ -95,7 +100,7 @@ static void discarded_parts_read_zero_and_stay_usable(void) {
     memory_release(range, 4 * PART);
 }
 
-/* Where the system's pages are larger than a part, the whole page must become usable. */
+/* Where the system has larger pages than a part, the whole page must become usable. */
 static void a_commit_rounds_out_to_the_systems_pages(void) {
     uint8_t *range = reserve(4 * PART);
     commit(range + PART + 512, 1024);

@@ -12,7 +12,14 @@
 
 #include "harness.h"
 
-enum { READERS = 3, WRITERS = 2, WORDS = 32, BUFFERS = 8, LEAST = 1000, SHARED_THREADS = 4 };
+enum {
+    READERS = 3,
+    WRITERS = 2,
+    WORDS = 32,
+    BUFFERS = 8,
+    LEAST = 1000,
+    SHARED_THREADS = 4
+};
 
 #define POISON UINT64_C(0xdeaddeaddeaddead)
 
@@ -22,7 +29,7 @@ struct buffer {
 };
 
 static struct epoch epoch;
-static _Atomic(struct buffer *) shared; /* the guarded state */
+static _Atomic(struct buffer *) shared;          /* the guarded state */
 static struct buffer buffers[WRITERS * BUFFERS]; /* BUFFERS for each writer */
 static _Atomic uint32_t readers_left;
 
@@ -137,24 +144,30 @@ static void i3_memory_is_reused_only_when_nobody_looks(void) {
 struct turns {
     struct epoch_slot *slot;
     uint64_t rounds;
-    uint64_t inside; /* plain: only who is inside touches it */
+    uint64_t inside; /* plain: only who is inside touches it and the owner */
+    uint32_t owner;
     uint64_t sum[SHARED_THREADS];
 };
 
 static void take_turns(void *context, uint32_t thread) {
     struct turns *turns = context;
+    uint64_t refused = 0;
     while (turns->sum[thread] < turns->rounds) { /* ends: somebody always gets in */
         int result = epoch_enter(&epoch, turns->slot);
         CHECK(result == FASTER_OK || result == FASTER_E_BUSY, "%d", result);
         if (result != FASTER_OK) {
-            thread_yield();
+            if (++refused % 256 == 0) {
+                thread_yield(); /* seldom: to be there when the other leaves */
+            }
             continue;
         }
         turns->inside++;
+        turns->owner = thread;
         if (turns->sum[thread] % 16 == 0) {
             epoch_refresh(&epoch, turns->slot);
         }
         turns->sum[thread]++;
+        CHECK(turns->owner == thread, "thread %u is inside, too", turns->owner);
         epoch_leave(&epoch, turns->slot);
     }
 }
@@ -162,9 +175,28 @@ static void take_turns(void *context, uint32_t thread) {
 static void e2_the_slot_is_a_lock(void) {
     static struct turns turns;
     epoch_init(&epoch, 1);
-    turns = (struct turns){.slot = take(), .rounds = harness_count(50000)};
+    turns = (struct turns){.slot = take(), .rounds = harness_count(400000)};
     harness_threads(SHARED_THREADS, take_turns, &turns);
     CHECK_U64(turns.inside, SHARED_THREADS * turns.rounds);
+    epoch_destroy(&epoch);
+}
+
+/* Threads that take and give back slots all the time never hold one together. */
+static void take_and_give(void *context, uint32_t thread) {
+    const uint64_t *rounds = context;
+    (void)thread;
+    for (uint64_t i = 0; i < *rounds; i++) {
+        struct epoch_slot *slot = take();
+        CHECK_INT(epoch_enter(&epoch, slot), FASTER_OK); /* a shared one is busy */
+        epoch_leave(&epoch, slot);
+        epoch_slot_give(slot);
+    }
+}
+
+static void m2_a_slot_belongs_to_who_took_it(void) {
+    uint64_t rounds = harness_count(300000);
+    epoch_init(&epoch, SHARED_THREADS);
+    harness_threads(SHARED_THREADS, take_and_give, &rounds);
     epoch_destroy(&epoch);
 }
 
@@ -197,11 +229,11 @@ static void file_and_leave(void *context, uint32_t thread) {
     epoch_slot_give(slot);
 }
 
-static struct filed filed_actions[SHARED_THREADS * 50000];
+static struct filed filed_actions[SHARED_THREADS * 300000];
 
 static void i3_every_action_of_many_threads_runs_once(void) {
     enum { MOST = sizeof filed_actions / sizeof filed_actions[0] / SHARED_THREADS };
-    uint64_t each = harness_count(20000);
+    uint64_t each = harness_count(60000);
     struct filing filing = {filed_actions, each < MOST ? each : MOST};
     epoch_init(&epoch, SHARED_THREADS);
     harness_threads(SHARED_THREADS, file_and_leave, &filing);
@@ -216,5 +248,5 @@ static void i3_every_action_of_many_threads_runs_once(void) {
 }
 
 HARNESS_MAIN(TEST(i3_memory_is_reused_only_when_nobody_looks),
-             TEST(e2_the_slot_is_a_lock),
+             TEST(e2_the_slot_is_a_lock), TEST(m2_a_slot_belongs_to_who_took_it),
              TEST(i3_every_action_of_many_threads_runs_once))

@@ -21,7 +21,8 @@ static void note(void *context) {
     probe->runs++;
     probe->order = ++ran;
     if (probe->slot != NULL) {
-        probe->slot_word = atomic_load_explicit(&probe->slot->word, memory_order_seq_cst);
+        probe->slot_word =
+            atomic_load_explicit(&probe->slot->word, memory_order_seq_cst);
     }
 }
 
@@ -195,8 +196,8 @@ struct chain {
     uint64_t runs;
 };
 
-static int depth;            /* of actions inside actions */
-static uintptr_t frame_low;  /* the stack that actions have stood on */
+static int depth;           /* of actions inside actions */
+static uintptr_t frame_low; /* the stack that actions have stood on */
 static uintptr_t frame_high;
 
 static void begin_chains(void) {

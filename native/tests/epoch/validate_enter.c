@@ -4,7 +4,7 @@
 
 #include "harness.h"
 
-enum { THREADS = 4 };
+enum { THREADS = 4, BUMPS = 50000 };
 
 /* In static memory: an epoch is larger than a stack should hold. */
 static struct epoch epoch;
@@ -198,7 +198,7 @@ static void a_slot_given_back_is_given_out_again(void) {
 
 struct takers {
     struct epoch_slot *slots[THREADS][EPOCH_CHUNK_SLOTS];
-    uint64_t bumps[THREADS][1000];
+    uint64_t bumps[THREADS][BUMPS];
 };
 
 static void take_many(void *context, uint32_t thread) {
@@ -222,20 +222,20 @@ static void m4_threads_that_add_chunks_never_share_a_slot(void) {
 
 static void bump_many(void *context, uint32_t thread) {
     struct takers *takers = context;
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < BUMPS; i++) {
         takers->bumps[thread][i] = epoch_bump(&epoch);
     }
 }
 
 static void i1_no_two_bumps_come_from_the_same_epoch(void) {
     static struct takers takers;
-    static uint8_t seen[THREADS * 1000 + 1];
+    static uint8_t seen[THREADS * BUMPS + 1];
     epoch_init(&epoch, 1);
     harness_threads(THREADS, bump_many, &takers);
     for (int t = 0; t < THREADS; t++) {
-        for (int i = 0; i < 1000; i++) {
+        for (int i = 0; i < BUMPS; i++) {
             uint64_t from = takers.bumps[t][i];
-            CHECK(from >= 1 && from <= THREADS * 1000, "%" PRIu64, from);
+            CHECK(from >= 1 && from <= THREADS * BUMPS, "%" PRIu64, from);
             CHECK(seen[from]++ == 0, "%" PRIu64 " twice", from);
             CHECK(i == 0 || from > takers.bumps[t][i - 1], "%" PRIu64, from);
         }

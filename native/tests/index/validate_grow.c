@@ -326,6 +326,29 @@ static void g0_a_refusal_by_the_budget_takes_nothing(void) {
     kit_close(kit);
 }
 
+/* G0: a growth that has begun ends, also when the budget is used up meanwhile: the few
+ * overflow buckets that it needs are forced, and counted. */
+static void g0_a_growth_that_has_begun_ends_without_budget(void) {
+    uint64_t table_bytes = BUCKETS * sizeof(struct index_bucket);
+    struct kit *kit = kit_open(BITS, RECORDS, UINT64_MAX, 100 * table_bytes, false);
+    struct kit_user user = kit_user(kit);
+    for (uint64_t tag = 0; tag < 40; tag++) {
+        kit_add(kit, &user, kit_hash(tag, 0, tag % 2, BITS));
+    }
+    CHECK_INT(index_grow(&kit->index), FASTER_OK);
+    struct index_table *old = current(kit);
+    kit->budget.limit = budget_used(&kit->budget);
+    kit_grown(kit);
+    CHECK(current(kit) != old, "the growth has not ended");
+    kit_check_budget(kit);
+    for (uint64_t tag = 0; tag < 40; tag++) {
+        uint64_t hash = kit_hash(tag, 0, tag % 2, BITS);
+        CHECK_U64(kit_mark(kit, &user, hash), hash | 1);
+    }
+    CHECK_INT(index_audit(&kit->index), 0);
+    kit_close(kit);
+}
+
 /* table.h I1: a table of several huge pages is given back as it is emptied, and the
  * budget holds exactly what the tables hold, at each moment. */
 static void i1_memory_goes_back_as_chunks_are_split(void) {
@@ -481,6 +504,37 @@ static void i5_the_old_table_waits_for_its_users(void) {
     kit_close(kit);
 }
 
+/* I5: buckets of split chunks are not given back under a reader who has found one of
+ * them before: they would read as empty. */
+static void i5_buckets_are_not_discarded_under_a_reader(void) {
+    enum { LARGE_BITS = 16, PART = MEMORY_HUGE / (CHUNK_BUCKETS * 64) };
+    struct kit *kit = kit_open(LARGE_BITS, RECORDS, UINT64_MAX, 0, true);
+    struct kit_user reader = kit_user(kit);
+    struct kit_user writer = kit_user(kit);
+    struct index_ref ref;
+    uint64_t hash = kit_hash(1, 0, 1, LARGE_BITS);
+    kit_add(kit, &writer, hash);
+    struct index_table *old = current(kit);
+    kit_enter(kit, &reader);
+    CHECK_INT(index_find(&kit->index, hash, &ref), FASTER_OK);
+    CHECK_INT(index_grow(&kit->index), FASTER_OK);
+    for (uint64_t chunk = 0; chunk < PART; chunk++) {
+        while (state_of(old, chunk) != CHUNK_SPLIT) { /* ends: we help the worker */
+            (void)step(kit, &writer);
+        }
+    }
+    for (int i = 0; i < 1000; i++) { /* the worker has something to give back now */
+        uint64_t word = atomic_load_explicit(ref.place, memory_order_acquire);
+        CHECK_U64(word, ref.seen | ENTRY_FROZEN);
+        CHECK_U64(table_resident(old), old->bytes);
+        thread_yield();
+    }
+    kit_leave(kit, &reader);
+    kit_grown(kit);
+    CHECK_U64(kit_mark(kit, &writer, hash), hash | 1);
+    kit_close(kit);
+}
+
 HARNESS_MAIN(TEST(t13_every_key_survives_every_doubling), TEST(x11_growth_grows),
              TEST(g0_load_starts_growth_and_insertions_end_it),
              TEST(i3_a_splitting_chunk_answers_retry),
@@ -490,7 +544,9 @@ HARNESS_MAIN(TEST(t13_every_key_survives_every_doubling), TEST(x11_growth_grows)
              TEST(i4_what_is_not_in_memory_goes_to_both_sides),
              TEST(g0_a_refused_growth_changes_nothing),
              TEST(g0_a_refusal_by_the_budget_takes_nothing),
+             TEST(g0_a_growth_that_has_begun_ends_without_budget),
              TEST(i1_memory_goes_back_as_chunks_are_split),
              TEST(errors_a_split_without_memory_is_undone_and_made_later),
              TEST(i1_audit_looks_into_both_tables),
-             TEST(i5_the_old_table_waits_for_its_users))
+             TEST(i5_the_old_table_waits_for_its_users),
+             TEST(i5_buckets_are_not_discarded_under_a_reader))

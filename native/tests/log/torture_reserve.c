@@ -21,8 +21,8 @@ static struct budget budget;
 static struct hlog hlog;
 
 struct run {
-    uint64_t each;  /* bytes a thread wants; UINT64_MAX: until the log is full */
-    bool ask;       /* threads also ask for the tail, and shift read_only */
+    uint64_t each; /* bytes a thread wants; UINT64_MAX: until the log is full */
+    bool ask;      /* threads also ask for the tail, and shift read_only */
     uint64_t got[THREADS];
 };
 
@@ -40,7 +40,8 @@ static void end(void) {
 static void fill(uint64_t address, uint64_t size, uint32_t thread) {
     uint64_t *words = (uint64_t *)(void *)(hlog.base + address);
     for (uint64_t i = 0; i < size / 8; i++) {
-        CHECK(words[i] == 0, "address %" PRIu64 " word %" PRIu64 " is in use", address, i);
+        CHECK(words[i] == 0, "address %" PRIu64 " word %" PRIu64 " is in use", address,
+              i);
         words[i] = size << 8 | (thread + 1);
     }
 }
@@ -60,8 +61,16 @@ static uint64_t check_regions(uint64_t *last_safe, uint64_t *last_read_only) {
     return tail;
 }
 
+/* M2: what this entry took for mutable is not safe to be written out before it ends. */
+static void check_held(uint64_t read_only) {
+    uint64_t safe = hlog_safe_read_only(&hlog);
+    CHECK(safe <= read_only, "%" PRIu64 " is safe, %" PRIu64 " was read here", safe,
+          read_only);
+}
+
 static uint64_t random_size(struct rng *rng, uint64_t most) {
-    uint64_t size = rng_below(rng, 16) == 0 ? rng_below(rng, PAGE) : rng_below(rng, 200);
+    uint64_t size =
+        rng_below(rng, 16) == 0 ? rng_below(rng, PAGE) : rng_below(rng, 200);
     size = 8 + (size & ~(uint64_t)7);
     return size < most ? size : most;
 }
@@ -79,19 +88,22 @@ static void reserve_and_fill(void *context, uint32_t thread) {
         uint64_t told = 0;
         uint64_t address = 0;
         CHECK_INT(epoch_enter(&epoch, slot), FASTER_OK);
+        uint64_t read_only = hlog_read_only(&hlog);
         if (run->ask) {
             told = check_regions(&last_safe, &last_read_only);
-            if (rng_below(&rng, 64) == 0) {
+            if (rng_below(&rng, 16) == 0) {
                 (void)hlog_shift_read_only(&hlog);
             }
         }
         int result = hlog_reserve(&hlog, size, &address);
         if (result == FASTER_OK) {
-            CHECK(address >= told, "%" PRIu64 " below the tail %" PRIu64, address, told);
+            CHECK(address >= told, "%" PRIu64 " below the tail %" PRIu64, address,
+                  told);
             CHECK_U64(address / PAGE, (address + size - 1) / PAGE);
             fill(address, size, thread);
             run->got[thread] += size;
         }
+        check_held(read_only);
         epoch_leave(&epoch, slot);
         CHECK(result == FASTER_OK || result == FASTER_RETRY || result == FASTER_E_FULL,
               "%d", result);
@@ -136,11 +148,12 @@ static void walk(const struct run *run) {
     uint64_t pages = hlog_bytes(&hlog) / PAGE;
     uint64_t left = 0; /* behind the last range of the page before */
     for (uint64_t page = 0; page < pages; page++) {
-        uint64_t first = *(const uint64_t *)(const void *)(hlog.base + page * PAGE) >> 8;
+        uint64_t first =
+            *(const uint64_t *)(const void *)(hlog.base + page * PAGE) >> 8;
         uint64_t offset = walk_page(page, found);
         CHECK(page == 0 || left < first,
-              "page %" PRIu64 " ends %" PRIu64 " bytes early, before %" PRIu64, page - 1,
-              left, first);
+              "page %" PRIu64 " ends %" PRIu64 " bytes early, before %" PRIu64,
+              page - 1, left, first);
         check_rest_of_page(page, offset);
         left = PAGE - offset;
     }
@@ -195,7 +208,46 @@ static void i6_no_tail_is_undercut_when_the_log_is_full(void) {
     }
 }
 
+/* One thread's turns fail all the time; the others ask for the tail, then reserve. */
+struct undercut {
+    _Atomic uint32_t left; /* threads that still find room */
+};
+
+static void fail_or_reserve(void *context, uint32_t thread) {
+    struct undercut *undercut = context;
+    uint64_t address = 0;
+    int result = FASTER_OK;
+    while (thread == 0 &&
+           atomic_load_explicit(&undercut->left, memory_order_relaxed) != 0) {
+        result = hlog_reserve(&hlog, hlog_record_max(&hlog), &address);
+        CHECK(result == FASTER_E_FULL || result == FASTER_RETRY, "%d", result);
+    }
+    while (thread != 0 && result != FASTER_E_FULL) { /* ends with the page */
+        uint64_t told = hlog_tail(&hlog);
+        result = hlog_reserve(&hlog, 8, &address);
+        CHECK(result != FASTER_OK || address >= told,
+              "%" PRIu64 " below the tail %" PRIu64, address, told);
+    }
+    if (thread != 0) {
+        atomic_fetch_sub_explicit(&undercut->left, 1, memory_order_relaxed);
+    }
+}
+
+static void i6_no_tail_is_undercut_beside_failing_turns(void) {
+    for (uint64_t i = 0; i < harness_count(300); i++) {
+        struct undercut undercut;
+        uint64_t address;
+        atomic_init(&undercut.left, THREADS - 1);
+        begin(1);
+        CHECK_INT(hlog_reserve(&hlog, 8, &address), FASTER_OK); /* one is too many */
+        harness_threads(THREADS, fail_or_reserve, &undercut);
+        CHECK_U64(hlog_tail(&hlog), PAGE);
+        end();
+    }
+}
+
 HARNESS_MAIN(TEST(i1_ranges_of_many_threads_lie_side_by_side),
              TEST(i3_regions_keep_their_order_beside_appends),
              TEST(full_is_reached_only_when_the_last_page_is_full),
-             TEST(i6_no_tail_is_undercut_when_the_log_is_full))
+             TEST(i6_no_tail_is_undercut_when_the_log_is_full),
+             TEST(i6_no_tail_is_undercut_beside_failing_turns))

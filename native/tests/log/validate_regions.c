@@ -179,6 +179,23 @@ static void i3_a_full_action_list_only_delays_the_safe_one(void) {
     end();
 }
 
+/* An older shift whose action runs after a newer one's takes nothing back. */
+static void i3_actions_in_any_order_only_raise_the_safe_one(void) {
+    begin();
+    enter(0);
+    CHECK_INT(epoch_bump_with(&epoch, do_nothing, NULL), FASTER_OK); /* first place */
+    enter(1);
+    uint64_t first = append();
+    CHECK_U64(hlog_shift_read_only(&hlog), first); /* second place */
+    leave(0);                                      /* the first place is free again */
+    uint64_t second = append();
+    CHECK_U64(hlog_shift_read_only(&hlog), second);
+    check_regions(ADDRESS_FIRST, second);
+    leave(1); /* both are due, the newer one is found first */
+    check_regions(second, second);
+    end();
+}
+
 /* During a turn that fails the tail is told as the page's end (I6); a shift then must
  * not make read-only what is yet to be reserved. */
 static void i6_a_shift_during_a_failing_turn_stays_below_the_tail(void) {
@@ -207,4 +224,5 @@ HARNESS_MAIN(TEST(everything_is_mutable_at_first),
              TEST(i3_shifts_go_on_for_ever),
              TEST(i3_too_many_shifts_leave_the_regions_as_they_are),
              TEST(i3_a_full_action_list_only_delays_the_safe_one),
+             TEST(i3_actions_in_any_order_only_raise_the_safe_one),
              TEST(i6_a_shift_during_a_failing_turn_stays_below_the_tail))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hlog.h: what reserving gives, where a page ends, and what happens when memory does. */
+/* hlog.h: what reserving gives, where a page ends, and what a full log leaves. */
 #include "log/hlog.h"
 
 #include <string.h>

@@ -6,10 +6,10 @@
  * size, under the lock, in the order of an update (R2): lengths, then bytes.  A value
  * that mixes two changes has two different bytes, or a size that its byte denies.
  *
- * Delete and revive: one writer gives life n of the key the value n.  It stores n while
- * the record is still a tombstone, waits, writes `allowed` = n, and only then clears the
- * tombstone; after the delete that ends life n it writes `ended` = n.  A reader that
- * gets v must have ended < v as read before, and v <= allowed as read after.
+ * Delete and revive: one writer gives life n of the key the value n.  It stores n
+ * while the record is still a tombstone, waits, writes `allowed` = n, and only then
+ * clears the tombstone; after the delete that ends life n it writes `ended` = n.  A
+ * reader that gets v must have ended < v as read before, v <= allowed as read after.
  */
 #include "base/thread.h"
 #include "record/record.h"
@@ -19,10 +19,8 @@
 enum { WRITERS = 2, READERS = 2, MOST = 100, KEY = 8 };
 
 static const struct record_layout varlen = {.header = RECORD_VARLEN_HEADER};
-static const struct record_layout words = {.fixed = true,
-                                           .header = RECORD_FIXED_HEADER,
-                                           .key_size = KEY,
-                                           .value_size = 8};
+static const struct record_layout words = {
+    .fixed = true, .header = RECORD_FIXED_HEADER, .key_size = KEY, .value_size = 8};
 
 static _Alignas(CACHE_LINE) uint64_t room[32];
 static _Atomic uint32_t writers_left;

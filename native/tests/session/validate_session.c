@@ -49,6 +49,17 @@ static int upsert(struct faster_session *session, uint64_t key, uint64_t value) 
     return faster_upsert(session, &key, 8, &value, 8);
 }
 
+/* The same beside a growing index, which may ask for another try. */
+static int upsert_in_the_end(struct faster_session *session, uint64_t key,
+                             uint64_t value) {
+    int result = upsert(session, key, value);
+    while (result == FASTER_RETRY) { /* ends: the worker splits a chunk in one go */
+        faster_session_wait(session);
+        result = upsert(session, key, value);
+    }
+    return result;
+}
+
 static int insert(struct faster_session *session, uint64_t key, uint64_t value) {
     return faster_insert(session, &key, 8, &value, 8);
 }
@@ -145,13 +156,13 @@ static void i2_a_full_store_takes_no_serial(void) {
     int result = FASTER_OK;
     uint64_t done = 0;
     while (result == FASTER_OK) { /* ends with the budget */
-        result = upsert(s, done, done);
+        result = upsert_in_the_end(s, done, done);
         done += result == FASTER_OK;
     }
     CHECK_INT(result, FASTER_E_FULL);
     CHECK_U64(faster_session_serial(s), done);
-    CHECK_SERIAL(s, upsert(s, done, 1), FASTER_E_FULL, 0);
-    CHECK_SERIAL(s, upsert(s, 0, 1), FASTER_OK, 1); /* in place */
+    CHECK_SERIAL(s, upsert_in_the_end(s, done, 1), FASTER_E_FULL, 0);
+    CHECK_SERIAL(s, upsert_in_the_end(s, 0, 1), FASTER_OK, 1); /* in place */
     faster_session_free(s);
     end();
 }
@@ -328,6 +339,32 @@ static void slots_of_closed_sessions_are_used_again(void) {
     end();
 }
 
+/* P6: as many as the store was opened for, and its own slots are not among them. */
+static void p6_too_many_sessions_are_refused(void) {
+    enum { MOST = 5 };
+    struct faster_session *open[MOST];
+    struct faster_session *refused = NULL;
+    begin_with(FASTER_FIXED, FASTER_TYPE_U64, MOST);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < MOST; i++) {
+            open[i] = session_new();
+        }
+        CHECK_INT(faster_session_open(kv, &refused), FASTER_E_SESSIONS);
+        CHECK(refused == NULL, "written without success");
+        CHECK_INT(upsert_in_the_end(open[MOST - 1], 1, 10), FASTER_OK);
+        if (round == 0) { /* the worker finds a slot although no session does */
+            CHECK_INT(faster_kv_grow_index(kv), FASTER_OK);
+        }
+        faster_session_free(open[0]);
+        open[0] = session_new(); /* one has gone, one may come */
+        CHECK_INT(faster_session_open(kv, &refused), FASTER_E_SESSIONS);
+        for (int i = 0; i < MOST; i++) {
+            faster_session_free(open[i]);
+        }
+    }
+    end();
+}
+
 static void m1_the_state_is_that_of_the_entry_or_the_refresh(void) {
     begin();
     struct faster_session *s = session_new();
@@ -359,7 +396,8 @@ static void an_attempt_that_needs_scratch_gets_it(void) {
     for (uint64_t size = 1; size <= 1 << 16; size *= 16) {
         s->scratch_need = size;
         CHECK_INT(session_again(s), FASTER_OK);
-        CHECK(s->scratch_size >= size, "%" PRIu64 " of %" PRIu64, s->scratch_size, size);
+        CHECK(s->scratch_size >= size, "%" PRIu64 " of %" PRIu64, s->scratch_size,
+              size);
         memset(s->scratch, 0xa5, (size_t)size);
     }
     uint64_t size = s->scratch_size;
@@ -423,6 +461,7 @@ HARNESS_MAIN(TEST(i2_each_update_takes_one_serial_even_if_nothing_changed),
              TEST(i3_a_closed_store_lets_nobody_in),
              TEST(x20_two_sessions_of_one_thread_are_apart),
              TEST(slots_of_closed_sessions_are_used_again),
+             TEST(p6_too_many_sessions_are_refused),
              TEST(m1_the_state_is_that_of_the_entry_or_the_refresh),
              TEST(an_attempt_that_needs_scratch_gets_it),
              TEST(i1_waiting_touches_nothing_that_is_not_shared),

@@ -9,7 +9,7 @@
 
 enum { POSTERS = 4, STARTERS = 8 };
 
-/* What the work does and has seen; words posted are atomic, the rest is the worker's. */
+/* What the work does and has seen; words posted are atomic, the rest is the work's. */
 struct job {
     struct worker worker;
     _Atomic uint64_t asked;
@@ -125,7 +125,7 @@ static void i1_a_post_during_the_work_makes_it_run_again(void) {
 static void i1_the_work_is_called_until_nothing_is_left(void) {
     static struct job job;
     begin(&job);
-    job.more = 20;
+    atomic_store_explicit(&job.more, 20, memory_order_seq_cst);
     worker_post(&job.worker);
     CHECK_INT(worker_start(&job.worker), 0);
     while (load(&job.calls) < 21) { /* ends, or the test's time does */
