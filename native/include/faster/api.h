@@ -112,8 +112,8 @@ int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **kv)
  */
 int faster_kv_close(struct faster_kv *kv, uint32_t timeout_ms);
 
-/* Free the handle, after every session's handle was freed.  Closes first, without
- * waiting.  In a forked child it frees nothing. */
+/* Free the handle, after every session's handle was freed.  Closes first.  In a forked
+ * child it frees nothing. */
 void faster_kv_free(struct faster_kv *kv);
 
 /*

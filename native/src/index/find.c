@@ -129,6 +129,13 @@ void index_settle(struct index *index, struct index_tally *tally) {
     }
 }
 
+int index_make_place(struct index_ref *ref) {
+    if (ref->seen != 0 || ref->place != NULL) {
+        return FASTER_OK;
+    }
+    return extend_chain(ref, &ref->place);
+}
+
 static int publish_absent(struct index *index, const struct index_ref *ref,
                           uint64_t address, struct index_tally *tally) {
     _Atomic uint64_t *place = ref->place;

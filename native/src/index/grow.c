@@ -270,13 +270,15 @@ static int split_chunk(struct index *index, struct index_table *table, uint64_t 
  * (retry_failed).
  */
 int index_step(struct index *index, struct index_table *table) {
-    /* relaxed: a ticket */
-    uint64_t chunk = atomic_load_explicit(&table->chunk_claimed, memory_order_relaxed);
+    /* Who finds all chunks claimed (the worker, before retry_failed) is ordered after the
+     * claimants' entries, so its scan of the slots finds them inside. */
+    uint64_t chunk =
+        atomic_load_explicit(&table->chunk_claimed, memory_order_acquire); /* M6 */
     if (chunk >= table->chunk_count) {
         return FASTER_NOT_FOUND;
     }
-    /* relaxed: as above */
-    chunk = atomic_fetch_add_explicit(&table->chunk_claimed, 1, memory_order_relaxed);
+    chunk = atomic_fetch_add_explicit(&table->chunk_claimed, 1,
+                                      memory_order_acq_rel); /* M6 */
     return chunk < table->chunk_count ? split_chunk(index, table, chunk)
                                       : FASTER_NOT_FOUND;
 }

@@ -56,6 +56,9 @@
  *       buckets that were given back for empty ones.
  *   M5  fetch_or of frozen is acq_rel: it reads what the last CAS published, and a CAS
  *       that fails on it is ordered after it.
+ *   M6  Chunks are claimed acq_rel, and "all are claimed" is loaded acquire: the worker,
+ *       which then waits for everyone inside, knows of every claimant.  Without it a
+ *       chunk could be split twice.
  *
  * Progress   find: wait-free but for FASTER_RETRY.  publish: lock-free.  A chunk that
  *            is SPLITTING belongs to one thread that waits for nothing.
@@ -175,6 +178,10 @@ int index_find_far(struct index *index, uint64_t hash, struct index_ref *ref);
 int index_publish(struct index *index, const struct index_ref *ref, uint64_t address,
                   struct index_tally *tally);
 
+/* Make a free place for a lookup that found none, before anything is reserved for it:
+ * what is refused then has cost nothing.  FASTER_OK, FASTER_RETRY, FASTER_E_FULL. */
+int index_make_place(struct index_ref *ref);
+
 /* Count what a session has inserted and not yet counted, before it ends: many short
  * sessions make the index grow, too. */
 void index_settle(struct index *index, struct index_tally *tally);
@@ -261,18 +268,21 @@ FASTER_INLINE bool index_find_near(struct index_table *table, uint64_t hash,
     return true;
 }
 
-/* For who only reads: the word of the entry, 0 when absent.  False as
- * index_find_near. */
+/* For who only reads: the word of the entry and where it stands, 0 and NULL when absent.
+ * False as index_find_near. */
 FASTER_INLINE bool index_peek(struct index_table *table, uint64_t hash,
-                              uint64_t *seen) {
+                              _Atomic uint64_t **place, uint64_t *seen) {
     struct index_bucket *bucket = &table->buckets[hash & table->mask];
     uint64_t tag = entry_tag_of_hash(hash);
     uint32_t matches = bucket_match(bucket, tag);
     if (faster_likely(matches != 0)) {
-        *seen = bucket_entry(bucket, bit_lowest(matches));
+        uint32_t i = bit_lowest(matches);
+        *place = &bucket->entries[i];
+        *seen = bucket_entry(bucket, i);
         return entry_is(*seen, tag);
     }
     struct bucket_room room = bucket_room(bucket, tag);
+    *place = NULL;
     *seen = 0;
     return !room.again && room.overflow == 0;
 }

@@ -14,7 +14,8 @@ enum { PREFETCH_VARLEN = 192, PREFETCH_MAX = 256 };
 /* One item on its way through the stages. */
 struct lane {
     uint64_t hash;
-    uint64_t seen; /* the entry's word, 0 when absent, or LANE_FAR */
+    uint64_t seen;           /* the entry's word, 0 when absent, or LANE_FAR */
+    _Atomic uint64_t *place; /* where it stands, NULL when absent */
 };
 
 /* What holds for a whole block. */
@@ -72,13 +73,15 @@ FASTER_INLINE void stage_hash(struct block *block, const struct view *view, uint
 FASTER_INLINE void stage_find(struct block *block, const struct view *view, uint64_t i,
                               bool words) {
     struct lane *lane = &block->lanes[i % BATCH_LANES];
+    _Atomic uint64_t *place;
     uint64_t seen;
     if (faster_unlikely(view->table == NULL ||
-                        !index_peek(view->table, lane->hash, &seen))) {
+                        !index_peek(view->table, lane->hash, &place, &seen))) {
         lane->seen = LANE_FAR;
         return;
     }
     lane->seen = seen;
+    lane->place = place;
     const uint8_t *record = view->log_base + entry_address(seen);
     faster_prefetch(record);
     for (uint64_t at = CACHE_LINE; !words && at < block->prefetch; at += CACHE_LINE) {
@@ -97,6 +100,24 @@ FASTER_INLINE int lane_lookup(struct block *block, const struct view *view, uint
     }
     found->ref.seen = lane->seen;
     return find_in_chain_of(block->session, key, key_size, found);
+}
+
+/* Whether the entry is still what find saw.  Items are done in order: between find and
+ * now another thread may have set this item and then an earlier one, whose new value
+ * has been given already; so a read counts only if nothing has come between. */
+FASTER_INLINE bool lane_holds(const struct block *block, const struct view *view,
+                              uint64_t i) {
+    const struct lane *lane = &block->lanes[i % BATCH_LANES];
+    _Atomic uint64_t *place;
+    uint64_t seen;
+    if (faster_unlikely(lane->seen == LANE_FAR)) {
+        return true;
+    }
+    if (faster_likely(lane->place != NULL)) {
+        return atomic_load_explicit(lane->place, memory_order_acquire) ==
+               lane->seen; /* index.h M1 */
+    }
+    return index_peek(view->table, lane->hash, &place, &seen) && seen == 0;
 }
 
 static uint64_t room_left(const struct faster_results *results, uint64_t i) {
@@ -135,6 +156,9 @@ FASTER_INLINE int finish_read(struct block *block, const struct view *view, uint
     }
     if (faster_unlikely(result != FASTER_OK && result != FASTER_NOT_FOUND)) {
         return result;
+    }
+    if (faster_unlikely(!lane_holds(block, view, i))) {
+        return FASTER_RETRY;
     }
     block->hits += result == FASTER_OK;
     note_result(kv, results, i, size, result == FASTER_OK);
@@ -405,14 +429,25 @@ static int check_items(const struct faster_kv *kv, const struct batch *batch,
     return result;
 }
 
-/* In a fixed layout every row has its place before anything is done. */
+/* Rows have their places before anything is done: all of them in a fixed layout, the
+ * first one's in the other. */
 static int check_rows(const struct faster_kv *kv, const struct batch *batch) {
     const struct faster_results *results = batch->results;
-    if (!kv->layout.fixed || results == NULL || results->data == NULL ||
-        kv->value_width == 0) {
+    uint64_t width = kv->layout.fixed ? kv->value_width : 0;
+    if (batch->count == 0) {
         return FASTER_OK;
     }
-    return results->capacity / kv->value_width >= batch->count ? FASTER_OK : -EINVAL;
+    if (results == NULL || (results->data == NULL && !batch->reads)) {
+        return batch->reads ? -EINVAL : FASTER_OK;
+    }
+    if (!kv->layout.fixed) {
+        return results->offsets != NULL ? FASTER_OK : -EINVAL;
+    }
+    if (width == 0) {
+        return FASTER_OK;
+    }
+    bool fits = results->data != NULL && results->capacity / width >= batch->count;
+    return fits ? FASTER_OK : -EINVAL;
 }
 
 int batch_run(struct faster_session *session, const struct batch *batch,

@@ -15,6 +15,9 @@ enum {
     INDEX_BITS_START = 10 /* 64 KiB, 4096 keys before the first growth */
 };
 
+/* The worker is inside for a few chunks at a time; this is for a machine that stalls. */
+enum { FREE_TIMEOUT_MS = 10000 };
+
 static_assert(SESSIONS_MAX + OWN_SLOTS <= EPOCH_SLOTS_MAX, "every session has a slot");
 
 /* Without a budget the log may use this many times the physical memory in addresses;
@@ -219,16 +222,21 @@ int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **out
     return FASTER_OK;
 }
 
-/* Give log and index back, once nobody is inside (under the lock).  Borrowed views keep
- * the log until faster_kv_free. */
+/* Give log and index back, once nobody is inside.  Borrowed views keep the log until
+ * faster_kv_free.  Only the claim is made under the lock: freeing takes long, and a
+ * session that is being closed needs the lock. */
 static void release_memory(struct faster_kv *kv) {
-    if (!kv->released) {
-        kv->released = true;
-        worker_stop(&kv->worker);
-        index_destroy(&kv->index);
-        if (hlog_pinned(&kv->log) == 0) {
-            hlog_destroy(&kv->log);
-        }
+    lock_enter(&kv->lock);
+    bool mine = !kv->released;
+    kv->released = true;
+    lock_leave(&kv->lock);
+    if (!mine) {
+        return;
+    }
+    worker_stop(&kv->worker);
+    index_destroy(&kv->index);
+    if (hlog_pinned(&kv->log) == 0) {
+        hlog_destroy(&kv->log);
     }
 }
 
@@ -248,9 +256,7 @@ int faster_kv_close(struct faster_kv *kv, uint32_t timeout_ms) {
         }
         thread_yield();
     }
-    lock_enter(&kv->lock);
     release_memory(kv);
-    lock_leave(&kv->lock);
     return FASTER_OK;
 }
 
@@ -258,7 +264,8 @@ void faster_kv_free(struct faster_kv *kv) {
     if (kv->generation != fork_generation()) {
         return; /* P4: the child frees nothing of its parent's */
     }
-    if (faster_kv_close(kv, 0) != FASTER_OK) {
+    /* Nobody but the worker can be inside now, and it leaves by itself. */
+    if (faster_kv_close(kv, FREE_TIMEOUT_MS) != FASTER_OK) {
         return; /* somebody is inside: rather keep the memory than pull it away */
     }
     hlog_destroy(&kv->log);
@@ -359,8 +366,8 @@ int faster_session_close(struct faster_session *session) {
     if (!was_closed) {
         lock_enter(&kv->lock);
         unlink_session(kv, session);
+        epoch_slot_give(session->slot); /* with the count, or an opener finds none */
         lock_leave(&kv->lock);
-        epoch_slot_give(session->slot);
     }
     return FASTER_OK;
 }

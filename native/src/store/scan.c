@@ -232,15 +232,21 @@ static int run_scan(struct scan *scan) {
     return partly ? FASTER_OK : result;
 }
 
-/* In a fixed layout every row has its place before anything is done. */
+/* Whether a buffer has the places of all rows, or says where the first one's is. */
+static bool holds_rows(const struct faster_results *results, bool fixed, uint64_t width,
+                       uint64_t count) {
+    if (!fixed) {
+        return results->offsets != NULL;
+    }
+    return count == 0 || width == 0 ||
+           (results->data != NULL && results->capacity / width >= count);
+}
+
 static int check_rows(const struct scan *scan) {
     const struct record_layout *layout = &scan->kv->layout;
-    if (!layout->fixed) {
-        return FASTER_OK;
-    }
-    bool keys = scan->keys->capacity / layout->key_size >= scan->count;
-    bool values = scan->values == NULL || layout->value_size == 0 ||
-                  scan->values->capacity / layout->value_size >= scan->count;
+    bool keys = holds_rows(scan->keys, layout->fixed, layout->key_size, scan->count);
+    bool values = scan->values == NULL || holds_rows(scan->values, layout->fixed,
+                                                     layout->value_size, scan->count);
     return keys && values ? FASTER_OK : -EINVAL;
 }
 

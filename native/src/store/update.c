@@ -307,15 +307,19 @@ static int append_record(struct faster_session *session, const struct update *up
                          const struct new_value *fresh, const struct found *found) {
     struct faster_kv *kv = session->kv;
     uint64_t room = room_for(kv, update, fresh);
+    uint64_t size = record_size(&kv->layout, update->key_size, room);
+    struct index_ref ref = found->ref;
     uint64_t address;
-    int result = hlog_reserve(
-        &kv->log, record_size(&kv->layout, update->key_size, room), &address);
+    int result = index_make_place(&ref);
+    if (result == FASTER_OK) {
+        result = hlog_reserve(&kv->log, size, &address);
+    }
     if (result != FASTER_OK) {
         return result;
     }
     struct record *record = hlog_record(&kv->log, address);
-    fill_record(session, record, update, fresh, room, entry_address(found->ref.seen));
-    result = index_publish(&kv->index, &found->ref, address, &session->tally);
+    fill_record(session, record, update, fresh, room, entry_address(ref.seen));
+    result = index_publish(&kv->index, &ref, address, &session->tally);
     if (result != FASTER_OK) {
         record_invalidate(record); /* R3: before the session leaves or refreshes */
     }

@@ -167,8 +167,8 @@ static inline uint64_t kit_mark(struct kit *kit, struct kit_user *user, uint64_t
 }
 
 /* Put a key with `step` added to its mark.  Without `again` only if it is absent. */
-static inline enum kit_put kit_put(struct kit *kit, struct kit_user *user, uint64_t hash,
-                                   uint64_t step, bool again) {
+static inline enum kit_put kit_put(struct kit *kit, struct kit_user *user,
+                                   uint64_t hash, uint64_t step, bool again) {
     for (;;) { /* ends: a lost race means that somebody won it */
         struct index_ref ref;
         uint64_t old;

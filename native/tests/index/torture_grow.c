@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* torture_grow.c: insertions, changes and lookups while the table doubles again and again */
+/* torture_grow.c: insertions, changes and lookups while the table doubles */
 #include <stdio.h>
 
 #include "index/kit.h"
@@ -24,9 +24,9 @@ struct own {
     struct kit_user user;
     struct rng rng;
     uint32_t thread;
-    uint64_t count;       /* own keys inserted so far */
-    uint64_t marks[OWN];  /* the oracle */
-    uint64_t changes;     /* of shared keys */
+    uint64_t count;      /* own keys inserted so far */
+    uint64_t marks[OWN]; /* the oracle */
+    uint64_t changes;    /* of shared keys */
 };
 
 /* Half of the keys collide in few buckets and tags, the others are spread. */
@@ -42,8 +42,9 @@ static uint64_t shared_key(uint64_t i) { return kit_hash(5000 + i, i, i * 5, BIT
 
 static void check_own(struct own *own, uint64_t i) {
     uint64_t mark = kit_mark(own->shared->kit, &own->user, own_key(own->thread, i));
-    CHECK(mark == own->marks[i], "thread %u key %" PRIu64 ": %" PRIu64
-          ", expected %" PRIu64, own->thread, i, mark, own->marks[i]);
+    CHECK(mark == own->marks[i],
+          "thread %u key %" PRIu64 ": %" PRIu64 ", expected %" PRIu64, own->thread, i,
+          mark, own->marks[i]);
 }
 
 static void do_step(struct own *own, uint64_t dice) {

@@ -63,8 +63,8 @@ static uint64_t times_in_chain(struct kit *kit, uint64_t hash) {
     return times;
 }
 
-/* X03, I1, M2: each key is inserted by exactly one thread, and each (chain, tag) has one
- * entry, however the two-phase insertions interleave. */
+/* X03, I1, M2: each key is inserted by exactly one thread, and each (chain, tag) has
+ * one entry, however the two-phase insertions interleave. */
 static void x03_each_key_is_inserted_exactly_once(void) {
     struct shared shared = {.rounds = harness_count(ROUNDS)};
     uint64_t keys = shared.rounds * KEYS;
@@ -88,4 +88,47 @@ static void x03_each_key_is_inserted_exactly_once(void) {
     kit_close(shared.kit);
 }
 
-HARNESS_MAIN(TEST(x03_each_key_is_inserted_exactly_once))
+enum { NUMBERS = 40000 };
+
+struct takers {
+    struct budget budget;
+    struct overflow_pool pool;
+    uint64_t each;
+    _Atomic uint8_t *taken; /* by number */
+};
+
+static void take_numbers(void *context, uint32_t thread) {
+    struct takers *takers = context;
+    (void)thread;
+    for (uint64_t i = 0; i < takers->each; i++) {
+        uint64_t number = overflow_take(&takers->pool, false);
+        CHECK(number != 0 && number <= takers->each * THREADS, "%" PRIu64, number);
+        CHECK(atomic_fetch_add_explicit(&takers->taken[number], 1,
+                                        memory_order_acq_rel) == 0,
+              "number %" PRIu64 " was given twice", number);
+        struct index_bucket *bucket = overflow_bucket(&takers->pool, number);
+        for (int j = 0; j < BUCKET_ENTRIES; j++) {
+            CHECK_U64(kit_word(bucket, j), 0);
+            kit_plant(&bucket->entries[j], number);
+        }
+    }
+}
+
+/* overflow.h I1, I2, M1: numbers are given once, each for a zero bucket, also while
+ * parts of the pool are added; and the budget knows what they take. */
+static void i1_overflow_buckets_are_given_once(void) {
+    struct takers takers = {.each = harness_count(NUMBERS)};
+    budget_init(&takers.budget, 0);
+    overflow_init(&takers.pool, &takers.budget);
+    takers.taken = calloc((size_t)(takers.each * THREADS + 1), sizeof *takers.taken);
+    CHECK(takers.taken != NULL, "no memory");
+    harness_threads(THREADS, take_numbers, &takers);
+    CHECK_U64(overflow_count(&takers.pool), takers.each * THREADS);
+    CHECK_U64(budget_used(&takers.budget), overflow_bytes(&takers.pool));
+    overflow_destroy(&takers.pool);
+    CHECK_U64(budget_used(&takers.budget), 0);
+    free((void *)takers.taken);
+}
+
+HARNESS_MAIN(TEST(i1_overflow_buckets_are_given_once),
+             TEST(x03_each_key_is_inserted_exactly_once))

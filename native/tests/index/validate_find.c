@@ -124,7 +124,8 @@ static void m2_tentative_words_are_invisible(void) {
     kit_close(kit);
 }
 
-/* Look a hash up, plant `rival` at `at`, publish: it must be refused without a trace. */
+/* Look a hash up, plant `rival` at `at`, publish: it must be refused without
+ * a trace. */
 static void refuse(struct kit *kit, uint64_t hash, _Atomic uint64_t *at,
                    uint64_t rival) {
     struct kit_user user = kit_user(kit);
@@ -175,6 +176,12 @@ static void m2_rivals_in_overflow_buckets_count(void) {
     struct index_bucket *second = overflow_bucket(
         pool, atomic_load_explicit(&bucket->overflow, memory_order_acquire));
     kit_plant(&bucket->entries[2], 0); /* our place will be in the first bucket */
+    uint64_t behind = kit_hash(8, 0, 3, BITS);
+    uint64_t seen;
+    struct index_ref ref;
+    CHECK_U64(kit_mark(kit, &user, behind), behind | 1); /* behind a free place */
+    CHECK(!index_find_near(index_current(&kit->index), behind, &ref), "not behind");
+    CHECK(!index_peek(index_current(&kit->index), behind, &seen), "not behind");
     refuse(kit, hash, &second->entries[5],
            entry_make(entry_tag_of_hash(hash), 640) | ENTRY_TENTATIVE);
     refuse(kit, hash, &second->entries[6], entry_make(entry_tag_of_hash(hash), 640));
@@ -183,7 +190,8 @@ static void m2_rivals_in_overflow_buckets_count(void) {
     kit_close(kit);
 }
 
-/* A place that was free at the lookup and is not any more: retry, and nobody is hurt. */
+/* A place that was free at the lookup and is not any more: retry, and nobody
+ * is hurt. */
 static void m1_a_taken_place_is_not_overwritten(void) {
     struct kit *kit = open_small();
     struct kit_user user = kit_user(kit);
@@ -199,7 +207,8 @@ static void m1_a_taken_place_is_not_overwritten(void) {
     kit_close(kit);
 }
 
-/* An entry that changed since the lookup keeps its change (R3: publish from the seen). */
+/* An entry that changed since the lookup keeps its change (R3: publish from
+ * the seen). */
 static void m1_a_changed_entry_is_not_overwritten(void) {
     struct kit *kit = open_small();
     struct kit_user user = kit_user(kit);
@@ -232,12 +241,12 @@ static void m2_a_full_chain_is_led_on_once(void) {
     CHECK_INT(index_find(&kit->index, hash_one, &one), FASTER_NOT_FOUND);
     CHECK_INT(index_find(&kit->index, hash_two, &two), FASTER_NOT_FOUND);
     CHECK(one.place == NULL && two.place == NULL, "the chain is not full");
-    CHECK_INT(index_publish(&kit->index, &two, kit_take(kit, hash_two, 0, 2),
-                            &user.tally),
-              FASTER_OK);
-    CHECK_INT(index_publish(&kit->index, &one, kit_take(kit, hash_one, 0, 1),
-                            &user.tally),
-              FASTER_RETRY);
+    CHECK_INT(
+        index_publish(&kit->index, &two, kit_take(kit, hash_two, 0, 2), &user.tally),
+        FASTER_OK);
+    CHECK_INT(
+        index_publish(&kit->index, &one, kit_take(kit, hash_one, 0, 1), &user.tally),
+        FASTER_RETRY);
     CHECK_U64(kit_mark(kit, &user, hash_two), 2);
     kit_add(kit, &user, hash_one);
     CHECK_INT(index_audit(&kit->index), 0);
@@ -280,8 +289,9 @@ static void i2_frozen_words_are_left_alone(void) {
         kit_plant(words[i], before);
     }
     kit_plant(&bucket->entries[0], there.seen | ENTRY_FROZEN);
-    CHECK_INT(index_publish(&kit->index, &there, kit_take(kit, hash, 0, 1), &user.tally),
-              FASTER_RETRY);
+    CHECK_INT(
+        index_publish(&kit->index, &there, kit_take(kit, hash, 0, 1), &user.tally),
+        FASTER_RETRY);
     CHECK_U64(kit_word(bucket, 0), there.seen | ENTRY_FROZEN);
     kit_plant(&bucket->entries[0], there.seen);
     CHECK_U64(kit_mark(kit, &user, hash), hash | 1);
@@ -335,7 +345,8 @@ static void limits_bits_hold_the_keys(void) {
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         uint64_t buckets = (uint64_t)1 << index_bits_for(keys[i]);
         CHECK(keys[i] <= buckets * INDEX_LOAD, "%" PRIu64, keys[i]);
-        CHECK(buckets == 1u << INDEX_BITS_MIN || buckets <= keys[i] / INDEX_LOAD * 2 + 2,
+        CHECK(buckets == 1u << INDEX_BITS_MIN ||
+                  buckets <= keys[i] / INDEX_LOAD * 2 + 2,
               "%" PRIu64, keys[i]);
     }
     CHECK_U64(index_bits_for(UINT64_MAX), INDEX_BITS_MAX);

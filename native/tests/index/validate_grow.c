@@ -6,7 +6,8 @@
 
 enum { BITS = INDEX_BITS_MIN, BUCKETS = 1 << BITS, RECORDS = 1 << 16 };
 
-/* Keys that collide in every way: few tags, few buckets, all sides of many doublings. */
+/* Keys that collide in every way: few tags, few buckets, all sides of
+ * many doublings. */
 static uint64_t colliding_hash(uint64_t i) {
     uint64_t bucket = (i * 37) % 24 * (BUCKETS / 24);
     return kit_hash(i % 11, i / 5, bucket, BITS);
@@ -100,7 +101,8 @@ static void g0_load_starts_growth_and_insertions_end_it(void) {
     while (!kit_growing(kit)) {
         kit_add(kit, &user, rng_next(&rng));
         count++;
-        CHECK(count <= threshold + 2 * INDEX_COUNT_STEP, "no growth at %" PRIu64, count);
+        CHECK(count <= threshold + 2 * INDEX_COUNT_STEP, "no growth at %" PRIu64,
+              count);
     }
     struct index_table *old = current(kit);
     for (uint64_t i = 0; i < old->chunk_count; i++) {
@@ -143,8 +145,9 @@ static void i3_a_splitting_chunk_answers_retry(void) {
     kit_close(kit);
 }
 
-/* M5: after a split every word of the old chain is frozen, so that no lookup made before
- * can still publish there: not on an entry, not on a free place, not behind the end. */
+/* M5: after a split every word of the old chain is frozen, so that no lookup made
+ * before can still publish there: not on an entry, not on a free place, not behind the
+ * end. */
 static void m5_lookups_from_before_a_split_cannot_publish(void) {
     struct kit *kit = kit_open(BITS, RECORDS, UINT64_MAX, 0, false);
     struct kit_user user = kit_user(kit);
@@ -160,7 +163,8 @@ static void m5_lookups_from_before_a_split_cannot_publish(void) {
     CHECK_INT(index_find(&kit->index, kit_hash(1, 0, 4, BITS), &entry), FASTER_OK);
     CHECK_INT(index_find(&kit->index, kit_hash(2, 0, 4, BITS), &place),
               FASTER_NOT_FOUND);
-    CHECK_INT(index_find(&kit->index, kit_hash(99, 0, 3, BITS), &end), FASTER_NOT_FOUND);
+    CHECK_INT(index_find(&kit->index, kit_hash(99, 0, 3, BITS), &end),
+              FASTER_NOT_FOUND);
     CHECK(place.place != NULL && end.place == NULL, "the chains are not as planned");
     CHECK_INT(step(kit, &user), FASTER_OK);
     for (uint64_t b = 0; b < CHUNK_BUCKETS; b++) {
@@ -291,7 +295,8 @@ static void g0_a_refused_growth_changes_nothing(void) {
     CHECK_INT(index_grow(&kit->index), FASTER_E_FULL);
     CHECK(!kit_growing(kit), "growing");
     /* relaxed: one thread */
-    CHECK(atomic_load_explicit(&kit->index.saturated, memory_order_relaxed), "not told");
+    CHECK(atomic_load_explicit(&kit->index.saturated, memory_order_relaxed),
+          "not told");
     for (uint64_t i = 0; i < BUCKETS * INDEX_LOAD * 2; i++) {
         kit_add(kit, &user, colliding_hash(i));
     }
@@ -309,8 +314,7 @@ static void g0_a_refused_growth_changes_nothing(void) {
 /* G0: the store's budget refuses as well, and takes nothing then. */
 static void g0_a_refusal_by_the_budget_takes_nothing(void) {
     uint64_t table_bytes = BUCKETS * sizeof(struct index_bucket);
-    struct kit *kit =
-        kit_open(BITS, RECORDS, UINT64_MAX, 3 * table_bytes - 64, false);
+    struct kit *kit = kit_open(BITS, RECORDS, UINT64_MAX, 3 * table_bytes - 64, false);
     struct kit_user user = kit_user(kit);
     kit_add(kit, &user, colliding_hash(0));
     for (int i = 0; i < 3; i++) {
@@ -473,8 +477,8 @@ static void i1_audit_looks_into_both_tables(void) {
     kit_close(kit); /* in the middle of a growth */
 }
 
-/* I5: an emptied part of the old table is not given back, and the table not freed, while
- * a user who may have found it is inside. */
+/* I5: an emptied part of the old table is not given back, and the table not freed,
+ * while a user who may have found it is inside. */
 static void i5_the_old_table_waits_for_its_users(void) {
     struct kit *kit = kit_open(BITS, RECORDS, UINT64_MAX, 0, true);
     struct kit_user reader = kit_user(kit);

@@ -115,6 +115,6 @@ static void limits_after_the_last_part_comes_nothing(void) {
 }
 
 HARNESS_MAIN(TEST(i1_i2_numbers_are_new_zero_buckets),
-             TEST(errors_a_refusal_leaves_no_hole), TEST(errors_forced_ignores_the_budget),
-             TEST(t14_numbers_beyond_32_bits),
+             TEST(errors_a_refusal_leaves_no_hole),
+             TEST(errors_forced_ignores_the_budget), TEST(t14_numbers_beyond_32_bits),
              TEST(limits_after_the_last_part_comes_nothing))

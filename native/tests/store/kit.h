@@ -36,7 +36,9 @@ static inline struct faster_kv_config kit_config(enum kit_kind kind) {
                       : kind == KIT_TEXT ? FASTER_TYPE_TEXT
                                          : FASTER_TYPE_OPAQUE,
         .key_size = kind == KIT_TEXT ? 0 : 8,
-        .value_size = kind == KIT_TEXT ? 0 : kind == KIT_WORD ? 8 : KIT_WIDE_SIZE,
+        .value_size = kind == KIT_TEXT   ? 0
+                      : kind == KIT_WORD ? 8
+                                         : KIT_WIDE_SIZE,
         .page_size = KIT_PAGE,
         .memory = 256 << 20,
     };
@@ -103,7 +105,8 @@ static inline struct kit_bytes kit_value(enum kit_kind kind, uint64_t seed,
     return value;
 }
 
-static inline int kit_upsert(struct faster_session *session, const struct kit_bytes *key,
+static inline int kit_upsert(struct faster_session *session,
+                             const struct kit_bytes *key,
                              const struct kit_bytes *value) {
     int result;
     KIT_RETRY(session, result,
@@ -111,7 +114,8 @@ static inline int kit_upsert(struct faster_session *session, const struct kit_by
     return result;
 }
 
-static inline int kit_insert(struct faster_session *session, const struct kit_bytes *key,
+static inline int kit_insert(struct faster_session *session,
+                             const struct kit_bytes *key,
                              const struct kit_bytes *value) {
     int result;
     KIT_RETRY(session, result,
@@ -170,8 +174,9 @@ static inline void kit_expect(struct faster_session *session,
     int result = kit_read(session, key, &found);
     CHECK_INT(result, value != NULL ? FASTER_OK : FASTER_NOT_FOUND);
     if (value != NULL) {
-        CHECK(kit_same(&found, value), "another value of %" PRIu64 " bytes, not %" PRIu64,
-              found.size, value->size);
+        CHECK(kit_same(&found, value),
+              "another value of %" PRIu64 " bytes, not %" PRIu64, found.size,
+              value->size);
     }
 }
 
@@ -217,7 +222,8 @@ static inline void kit_unhold(struct faster_kv *kv, struct faster_session *other
 
 /* Look a key's newest record up, tombstones too; NULL when there is none. */
 static inline struct record *kit_record(struct faster_session *session,
-                                        const struct kit_bytes *key, uint64_t *address) {
+                                        const struct kit_bytes *key,
+                                        uint64_t *address) {
     struct found found;
     CHECK_INT(session_enter(session), FASTER_OK);
     int result = find_record(session, kv_hash(session->kv, key->data, key->size),
@@ -234,12 +240,23 @@ static inline struct faster_kv_stats kit_stats(struct faster_kv *kv) {
     return stats;
 }
 
-/* An index so small, and not allowed to grow, that every chain is long. */
+/* An index as small as can be, and not allowed to grow. */
 static inline struct faster_kv_config kit_config_crowded(enum kit_kind kind) {
     struct faster_kv_config config = kit_config(kind);
     config.index_permille = 1;
-    config.memory = 64 << 20;
+    config.memory = 20 << 20; /* of which the index gets 20 KiB, a table 16 */
     return config;
+}
+
+/* From `from` on, the first number whose key is in one of `few` buckets. */
+static inline uint64_t kit_crowded(struct faster_kv *kv, enum kit_kind kind,
+                                   uint64_t from, uint64_t few) {
+    for (;; from++) { /* ends: hashes are spread */
+        struct kit_bytes key = kit_key(kind, from);
+        if ((kv_hash(kv, key.data, key.size) & 0xff) < few) {
+            return from;
+        }
+    }
 }
 
 #endif

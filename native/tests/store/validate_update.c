@@ -107,8 +107,8 @@ static void decide(struct scene *scene, struct one *one) {
         decide_live(scene, one);
         return;
     }
-    bool makes = one->op == UPSERT || one->op == INSERT || one->op == ADD ||
-                 one->op == SET;
+    bool makes =
+        one->op == UPSERT || one->op == INSERT || one->op == ADD || one->op == SET;
     one->result = makes ? FASTER_OK : FASTER_NOT_FOUND;
     one->changes = makes;
     one->live = makes;
@@ -250,7 +250,8 @@ static void run_one(struct scene *scene, struct one *one) {
         CHECK(memcmp(before, (uint8_t *)one->record + RECORD_FIXED_HEADER,
                      (size_t)extent) == 0,
               "a read-only record has changed");
-        CHECK(((record_info(one->record) & INFO_TOMBSTONE) != 0) == (one->state == DEAD),
+        CHECK(((record_info(one->record) & INFO_TOMBSTONE) != 0) ==
+                  (one->state == DEAD),
               "a read-only record has changed");
     }
     if (one->region == FUZZY) {
@@ -271,7 +272,8 @@ static void check_counts(struct scene *scene) {
     CHECK_U64(stats.deletes, expected->deletes);
     CHECK_U64(stats.rmws, expected->rmws);
     CHECK_U64(stats.compares, expected->compares);
-    CHECK(stats.retries <= 3, "%" PRIu64, stats.retries); /* each for a larger scratch */
+    CHECK(stats.retries <= 3, "%" PRIu64,
+          stats.retries); /* each for a larger scratch */
 }
 
 /* Every operation in every region on every kind of key, with values of every size. */
@@ -350,6 +352,42 @@ static void r2_words_behind_keys_of_any_size(void) {
     kit_close(kv, session);
 }
 
+/* record_format.h: a value shrinks in place as far as the record can say how much room
+ * it keeps; further down it is appended, and a scan still finds its way. */
+static void limits_a_shrink_beyond_what_slack_can_say(void) {
+    enum { LARGE = 600000, LEAST = LARGE - RECORD_SLACK_MAX * 8 };
+    static uint8_t data[LARGE];
+    static const uint64_t steps[] = {LARGE, LEAST,     LARGE, LEAST - 1,
+                                     LARGE, LEAST - 8, 0};
+    struct faster_kv_config config = kit_config(KIT_TEXT);
+    config.page_size = 1 << 20;
+    struct faster_kv *kv = kit_open_config(&config);
+    struct faster_session *session = kit_session(kv);
+    uint64_t room = 0;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        uint64_t tail = hlog_tail(&kv->log);
+        uint64_t taken = align_up(steps[i], 8);
+        bool fits = taken <= room && (room - taken) / 8 <= RECORD_SLACK_MAX;
+        uint64_t size = 0;
+        CHECK_INT(faster_upsert(session, "k", 1, data, steps[i]), FASTER_OK);
+        CHECK((hlog_tail(&kv->log) == tail) == fits, "%" PRIu64 " bytes", steps[i]);
+        room = fits ? room : taken;
+        CHECK_INT(faster_read(session, "k", 1, data, LARGE, &size), FASTER_OK);
+        CHECK_U64(size, steps[i]);
+    }
+    struct faster_cursor cursor = {0, 0};
+    uint64_t offsets[4] = {0};
+    uint8_t key[4];
+    uint64_t found;
+    uint64_t need[2];
+    struct faster_results keys = {key, sizeof key, offsets, NULL};
+    CHECK_INT(
+        faster_scan_next(session, &cursor, &keys, NULL, 3, &found, &need[0], &need[1]),
+        FASTER_OK);
+    CHECK_U64(found, 1);
+    kit_close(kv, session);
+}
+
 /* Empty keys and values, given as NULL, are keys and values like others. */
 static void limits_nothing_is_a_key_and_a_value(void) {
     struct faster_kv *kv = kit_open(KIT_TEXT);
@@ -369,9 +407,11 @@ static void limits_nothing_is_a_key_and_a_value(void) {
     CHECK_INT(faster_insert(session, "", 0, NULL, 0), FASTER_EXISTS);
     CHECK_INT(faster_read(session, NULL, 0, NULL, 0, &size), FASTER_OK);
     CHECK_U64(size, 0);
-    CHECK_INT(faster_rmw(session, &append, NULL, 0, NULL, 0, NULL, 0, &size), FASTER_OK);
+    CHECK_INT(faster_rmw(session, &append, NULL, 0, NULL, 0, NULL, 0, &size),
+              FASTER_OK);
     CHECK_U64(size, 0);
-    CHECK_INT(faster_rmw(session, &append, NULL, 0, "x", 1, &byte, 1, &size), FASTER_OK);
+    CHECK_INT(faster_rmw(session, &append, NULL, 0, "x", 1, &byte, 1, &size),
+              FASTER_OK);
     CHECK_INT(byte, 'x');
     CHECK_INT(faster_compare_and_set(session, NULL, 0, "x", 1, NULL, 0), FASTER_OK);
     CHECK_INT(faster_compare_and_set(session, NULL, 0, NULL, 0, NULL, 0), FASTER_OK);
@@ -425,4 +465,5 @@ static void short_changes_nothing(void) {
 
 HARNESS_MAIN(TEST(r2_r4_words), TEST(r2_r4_wide_values), TEST(r2_r4_texts),
              TEST(r2_r4_words_by_xxh64), TEST(r2_words_behind_keys_of_any_size),
+             TEST(limits_a_shrink_beyond_what_slack_can_say),
              TEST(limits_nothing_is_a_key_and_a_value), TEST(short_changes_nothing))

@@ -43,7 +43,9 @@ class Strange(enum.Enum):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples_run(page: Path) -> None:
     """Every example of a page runs, each after those before it."""
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    blocks = re.findall(
+        r"```python[^\n]*\n(.*?)```", page.read_text("utf-8"), re.DOTALL
+    )
     assert blocks
     names: dict[str, Any] = {"__name__": "page"}
     try:

@@ -46,6 +46,8 @@ static int batch_run(const struct session *self, struct batch *batch) {
     const struct faster_items *values = batch->values ? &batch->values->items : NULL;
     uint64_t count = batch->keys->count;
     uint64_t *done = &batch->done;
+    if (self->session == NULL) /* encoders are the user's code */
+        return FASTER_E_CLOSED;
     PyThreadState *state = count - *done > BATCH_HELD ? PyEval_SaveThread() : NULL;
     int status = FASTER_OK;
     if (batch->operation == READ)

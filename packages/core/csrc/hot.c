@@ -68,9 +68,10 @@ static int wait_outside(const struct session *self, int *status) {
     return 0;
 }
 
+/* Encoders are the user's code: the handle is looked at after them. */
 #define UNTIL_DONE(self, status, call)                                                 \
     do                                                                                 \
-        (status) = (call);                                                             \
+        (status) = (self)->session != NULL ? (call) : FASTER_E_CLOSED;                 \
     while ((status) == FASTER_RETRY && wait_outside(self, &(status)))
 
 /* A value on its way out: on the stack while it fits. */
@@ -435,7 +436,17 @@ static void session_finalize(PyObject *object) {
         hot.table->session_free(session);
 }
 
+/* A subclass's __del__ takes the place of session_finalize: then it is called here,
+ * while the owner is still held (H3). */
+static int session_clear(PyObject *object) {
+    session_finalize(object);
+    return holder_clear(object);
+}
+
+/* Untracked first: the callbacks of weak references may start a collection, which must
+ * not meet an object without references. */
 static void session_dealloc(PyObject *object) {
+    PyObject_GC_UnTrack(object);
     session_finalize(object);
     if (((struct session *)object)->weak != NULL)
         PyObject_ClearWeakRefs(object);
@@ -444,7 +455,12 @@ static void session_dealloc(PyObject *object) {
 
 static PyObject *session_close(PyObject *object, PyObject *Py_UNUSED(none)) {
     struct session *self = (struct session *)object;
-    int status = self->session ? hot.table->session_close(self->session) : FASTER_OK;
+    struct faster_session *session = self->session;
+    int status = FASTER_OK;
+    Py_BEGIN_ALLOW_THREADS; /* a store that is being closed may hold its lock for long */
+    if (session != NULL)
+        status = hot.table->session_close(session);
+    Py_END_ALLOW_THREADS;
     return finish(status, "close", NULL) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
@@ -507,7 +523,7 @@ static PyType_Slot session_slots[] = {{Py_tp_new, session_new},
                                       {Py_tp_dealloc, session_dealloc},
                                       {Py_tp_finalize, session_finalize},
                                       {Py_tp_traverse, holder_traverse},
-                                      {Py_tp_clear, holder_clear},
+                                      {Py_tp_clear, session_clear},
                                       {Py_tp_methods, session_methods},
                                       {Py_tp_getset, session_getset},
                                       {Py_tp_members, session_members},

@@ -160,9 +160,9 @@ static PyObject *items_borrow(PyObject *Py_UNUSED(module), PyObject *args) {
     const Py_buffer *view = &self->view;
     if (codec->size <= 0)
         return (PyObject *)items_refuse(self, "a buffer's items need a fixed size");
-    if (view->ndim < 1 || view->ndim > 2)
-        return (PyObject *)items_refuse(self,
-                                        "a buffer of items has 1 or 2 dimensions");
+    if (view->ndim < 1 || view->ndim > 2 || view->strides == NULL)
+        return (PyObject *)items_refuse(
+            self, "a buffer of items has 1 or 2 dimensions and says its strides");
     Py_ssize_t row = view->itemsize, count = view->shape[0], stride = view->strides[0];
     if (view->ndim == 2 && (view->strides[1] == row || count == 0))
         row *= view->shape[1];
@@ -230,6 +230,7 @@ static struct items *items_offsets(struct items *self, const void *source,
 
 static void items_dealloc(PyObject *object) {
     struct items *self = (struct items *)object;
+    PyObject_GC_UnTrack(object); /* releasing a buffer may run code, and a collection */
     PyMem_Free(self->data);
     PyMem_Free(self->offsets);
     if (self->view.obj != NULL)

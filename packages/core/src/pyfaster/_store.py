@@ -85,7 +85,7 @@ class FasterKv(SessionDelegate[K, V]):
         self._kv = kv
         self._registry = registry
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a __del__ may open a session inside
         self._sessions: weakref.WeakSet[Session[K, V]] = weakref.WeakSet()
         self._implicit: weakref.WeakSet[Session[K, V]] = weakref.WeakSet()
         self._untold = [True]  # popped by whoever tells the plugins of the end

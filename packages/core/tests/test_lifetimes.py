@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""
+Sessions that die in awkward places: each test once crashed the interpreter.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import pytest
+
+import pyfaster
+from pyfaster import ClosedError
+from pyfaster._session import Session
+
+
+def test_a_collection_in_a_weak_reference_callback() -> None:
+    """A collector that runs while a session dies does not meet the dead session."""
+    with pyfaster.open(key=int, value=int) as store:
+        for _ in range(50):
+            session = store.session()
+            mark = weakref.ref(session, lambda _: gc.collect())
+            session.close()
+            del session
+            assert mark() is None
+
+
+def test_many_sessions_die_while_the_collector_runs() -> None:
+    """The store's own weak references are callbacks too, at any collection."""
+    before = gc.get_threshold()
+    gc.set_threshold(5)
+    try:
+        with pyfaster.open(key=int, value=int) as store:
+            kept: list[list[object]] = []
+            for _ in range(2000):
+                session = store.session()
+                session.close()
+                kept.append([[], [], []])
+                del session
+    finally:
+        gc.set_threshold(*before)
+
+
+def test_a_subclass_that_hides_the_finalizer() -> None:
+    """A __del__ of a subclass cannot make the store die before its session."""
+
+    class Mine(Session[int, int]):
+        me: Any
+
+        def __del__(self) -> None:
+            pass
+
+    for _ in range(20):
+        store = pyfaster.open(key=int, value=int)
+        session = Mine(store._kv, store.key_codec, store.value_codec)
+        session.upsert(1, 1)
+        session.me = session
+        del store, session
+        gc.collect()
+
+
+def test_a_session_that_ends_while_its_key_is_encoded() -> None:
+    """Encoding runs the user's code, which may end the session: that is an error."""
+    with pyfaster.open(key=int, value=int) as store:
+        session = store.session()
+
+        class Ending:
+            def __index__(self) -> int:
+                session.__del__()  # type: ignore[attr-defined] # what the collector calls
+                return 5
+
+        with pytest.raises(ClosedError):
+            session.read(Ending())  # type: ignore[arg-type] # stands for an int
+        with pytest.raises(ClosedError):
+            session.read(5)
