@@ -69,19 +69,24 @@ static uint64_t log_range(const struct faster_kv_config *config) {
     return wanted < LOG_PAGES_MIN * page ? LOG_PAGES_MIN * page : wanted;
 }
 
+/* Without a budget the index may take half of the physical memory: beyond that, doubling
+ * would only drive the machine out of it. */
 static uint64_t index_limit(const struct faster_kv_config *config) {
     uint64_t permille =
         config->index_permille != 0 ? config->index_permille : INDEX_PERMILLE_DEFAULT;
-    return config->memory != 0 ? config->memory / 1000 * permille : UINT64_MAX;
+    return config->memory != 0 ? config->memory / 1000 * permille
+                               : memory_physical() / 2;
 }
 
-/* What a budget must hold at the least: the index to start with and two pages. */
+/* Whether the index to start with, and two pages, are within what may be taken. */
 static bool budget_suffices(const struct faster_kv_config *config, uint32_t bits) {
     uint64_t table = sizeof(struct index_bucket) << bits;
     uint64_t pages = (uint64_t)LOG_PAGES_MIN << page_bits_of(config);
+    if (table > index_limit(config)) {
+        return false;
+    }
     return config->memory == 0 ||
-           (table <= index_limit(config) && pages <= config->memory &&
-            table <= config->memory - pages);
+           (pages <= config->memory && table <= config->memory - pages);
 }
 
 static uint32_t index_start_bits(const struct faster_kv_config *config) {

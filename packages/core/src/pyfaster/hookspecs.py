@@ -109,8 +109,8 @@ def pyfaster_event(event: object) -> None:
     """
     Be told of a typed event of `pyfaster.events`: the index grew, or may not grow.
 
-    Called by whoever asks for `store.stats()` and before a store is closed, never inside
-    an operation.
+    Called by whoever asks for `store.stats()`, and before a store is closed; never
+    inside an operation.
     Example: `events.append(event)`.
     """
 
