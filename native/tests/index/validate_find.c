@@ -87,6 +87,8 @@ static void find_near_agrees_with_find(void) {
         uint64_t hash = kit_hash(rng_below(&rng, 24), 0, rng_below(&rng, 64), BITS);
         struct index_ref near;
         struct index_ref far;
+        _Atomic uint64_t *place;
+        uint64_t seen;
         struct index_table *table = index_current(&kit->index);
         int result = index_find(&kit->index, hash, &far);
         if (index_find_near(table, hash, &near)) {
@@ -96,6 +98,9 @@ static void find_near_agrees_with_find(void) {
             CHECK_U64(near.seen, far.seen);
             CHECK_U64(near.hash, hash);
             CHECK_INT(result, near.seen != 0 ? FASTER_OK : FASTER_NOT_FOUND);
+            CHECK(index_peek(table, hash, &place, &seen), "near, but not to be seen");
+            CHECK_U64(seen, near.seen);
+            CHECK(place == (seen != 0 ? near.place : NULL), "another place");
         }
         if (rng_below(&rng, 2) == 0) {
             (void)kit_put(kit, &user, hash, 1, false);
@@ -177,11 +182,12 @@ static void m2_rivals_in_overflow_buckets_count(void) {
         pool, atomic_load_explicit(&bucket->overflow, memory_order_acquire));
     kit_plant(&bucket->entries[2], 0); /* our place will be in the first bucket */
     uint64_t behind = kit_hash(8, 0, 3, BITS);
+    _Atomic uint64_t *place;
     uint64_t seen;
     struct index_ref ref;
     CHECK_U64(kit_mark(kit, &user, behind), behind | 1); /* behind a free place */
     CHECK(!index_find_near(index_current(&kit->index), behind, &ref), "not behind");
-    CHECK(!index_peek(index_current(&kit->index), behind, &seen), "not behind");
+    CHECK(!index_peek(index_current(&kit->index), behind, &place, &seen), "not behind");
     refuse(kit, hash, &second->entries[5],
            entry_make(entry_tag_of_hash(hash), 640) | ENTRY_TENTATIVE);
     refuse(kit, hash, &second->entries[6], entry_make(entry_tag_of_hash(hash), 640));
@@ -253,6 +259,45 @@ static void m2_a_full_chain_is_led_on_once(void) {
     kit_close(kit);
 }
 
+/* A place made for a lookup that found none is used by its publication; where there is
+ * one, or an entry, nothing is made. */
+static void m2_a_place_is_made_before_it_is_needed(void) {
+    struct kit *kit = open_small();
+    struct kit_user user = kit_user(kit);
+    struct overflow_pool *pool = &index_current(&kit->index)->pool;
+    uint64_t hash = kit_hash(50, 0, 6, BITS);
+    struct index_ref one;
+    struct index_ref two;
+    for (uint64_t tag = 0; tag < BUCKET_ENTRIES; tag++) {
+        CHECK_INT(index_find(&kit->index, kit_hash(tag, 0, 6, BITS), &one),
+                  FASTER_NOT_FOUND);
+        CHECK_INT(index_make_place(&one), FASTER_OK);
+        kit_add(kit, &user, kit_hash(tag, 0, 6, BITS));
+    }
+    CHECK_INT(index_find(&kit->index, kit_hash(1, 0, 6, BITS), &one), FASTER_OK);
+    CHECK_INT(index_make_place(&one), FASTER_OK);
+    CHECK_U64(overflow_count(pool), 0);
+    CHECK_INT(index_find(&kit->index, hash, &one), FASTER_NOT_FOUND);
+    two = one;
+    CHECK_INT(index_make_place(&one), FASTER_OK);
+    CHECK_INT(index_make_place(&two), FASTER_RETRY);
+    CHECK_U64(kit_mark(kit, &user, hash), 0);
+    CHECK_INT(index_publish(&kit->index, &one, kit_take(kit, hash, 0, 5), &user.tally),
+              FASTER_OK);
+    CHECK_U64(kit_mark(kit, &user, hash), 5);
+    CHECK_INT(index_audit(&kit->index), 0);
+    kit->budget.limit = 1;
+    kit_plant(&pool->next, POOL_FIRST); /* the next number needs a part */
+    for (uint64_t tag = 51; tag < 57; tag++) {
+        kit_add(kit, &user, kit_hash(tag, 0, 6, BITS));
+    }
+    CHECK_INT(index_find(&kit->index, kit_hash(60, 0, 6, BITS), &one),
+              FASTER_NOT_FOUND);
+    CHECK_INT(index_make_place(&one), FASTER_E_FULL);
+    CHECK_U64(kit_mark(kit, &user, hash), 5);
+    kit_close(kit);
+}
+
 /* bucket.h I2: a frozen word is answered with RETRY and stays as it is. */
 static void i2_frozen_words_are_left_alone(void) {
     struct kit *kit = open_small();
@@ -271,15 +316,16 @@ static void i2_frozen_words_are_left_alone(void) {
         uint64_t before = atomic_load_explicit(words[i], memory_order_acquire);
         struct index_ref ref;
         struct index_table *table = index_current(&kit->index);
+        _Atomic uint64_t *place;
         uint64_t seen;
         kit_plant(words[i], before | ENTRY_FROZEN);
         CHECK_INT(index_find(&kit->index, absent, &ref), FASTER_RETRY);
         CHECK(!index_find_near(table, absent, &ref), "word %d", i);
-        CHECK(!index_peek(table, absent, &seen), "word %d", i);
+        CHECK(!index_peek(table, absent, &place, &seen), "word %d", i);
         if (i == 0) {
             CHECK_INT(index_find(&kit->index, hash, &ref), FASTER_RETRY);
             CHECK(!index_find_near(table, hash, &ref), "a frozen entry was found");
-            CHECK(!index_peek(table, hash, &seen), "a frozen entry was found");
+            CHECK(!index_peek(table, hash, &place, &seen), "a frozen entry was found");
         }
         CHECK_INT(index_publish(&kit->index, &missing, kit_take(kit, absent, 0, 1),
                                 &user.tally),
@@ -359,6 +405,8 @@ HARNESS_MAIN(TEST(i2_tag_and_bucket_are_disjoint),
              TEST(m2_rivals_in_overflow_buckets_count),
              TEST(m1_a_taken_place_is_not_overwritten),
              TEST(m1_a_changed_entry_is_not_overwritten),
-             TEST(m2_a_full_chain_is_led_on_once), TEST(i2_frozen_words_are_left_alone),
+             TEST(m2_a_full_chain_is_led_on_once),
+             TEST(m2_a_place_is_made_before_it_is_needed),
+             TEST(i2_frozen_words_are_left_alone),
              TEST(i2_a_thawed_entry_is_not_taken_for_absent),
              TEST(i1_audit_finds_a_double_entry), TEST(limits_bits_hold_the_keys))

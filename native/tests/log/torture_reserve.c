@@ -208,6 +208,47 @@ static void i6_no_tail_is_undercut_when_the_log_is_full(void) {
     }
 }
 
+/* One thread appends and shifts from outside; the others stay a while with what they
+ * found read-only when they entered. */
+struct stays {
+    uint64_t shifts;
+    _Atomic bool over;
+};
+
+static void shift_or_stay(void *context, uint32_t thread) {
+    struct stays *stays = context;
+    struct rng rng = rng_stream(thread);
+    struct epoch_slot *slot = NULL;
+    uint64_t address;
+    for (uint64_t i = 0; thread == 0 && i < stays->shifts; i++) {
+        CHECK_INT(hlog_reserve(&hlog, 8, &address), FASTER_OK);
+        (void)hlog_shift_read_only(&hlog);
+        epoch_drain(&epoch);
+    }
+    if (thread == 0) {
+        atomic_store_explicit(&stays->over, true, memory_order_relaxed);
+        return;
+    }
+    CHECK_INT(epoch_slot_take(&epoch, &slot), 0);
+    while (!atomic_load_explicit(&stays->over, memory_order_relaxed)) {
+        CHECK_INT(epoch_enter(&epoch, slot), FASTER_OK);
+        uint64_t read_only = hlog_read_only(&hlog);
+        for (uint64_t i = rng_below(&rng, 32); i > 0; i--) {
+            cpu_relax();
+        }
+        check_held(read_only);
+        epoch_leave(&epoch, slot);
+    }
+}
+
+static void m2_nobody_is_left_with_an_older_read_only(void) {
+    struct stays stays = {.shifts = harness_count(100000)};
+    begin(stays.shifts * 8 / PAGE + 2);
+    harness_threads(3, shift_or_stay, &stays);
+    epoch_drain(&epoch);
+    end();
+}
+
 /* One thread's turns fail all the time; the others ask for the tail, then reserve. */
 struct undercut {
     _Atomic uint32_t left; /* threads that still find room */
@@ -248,6 +289,7 @@ static void i6_no_tail_is_undercut_beside_failing_turns(void) {
 
 HARNESS_MAIN(TEST(i1_ranges_of_many_threads_lie_side_by_side),
              TEST(i3_regions_keep_their_order_beside_appends),
+             TEST(m2_nobody_is_left_with_an_older_read_only),
              TEST(full_is_reached_only_when_the_last_page_is_full),
              TEST(i6_no_tail_is_undercut_when_the_log_is_full),
              TEST(i6_no_tail_is_undercut_beside_failing_turns))

@@ -32,6 +32,7 @@ import argparse
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -211,7 +212,11 @@ def outcomes(mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, str]]:
             mutated(mutant, (copy.source / mutant.file).read_text())
         copy.check_unchanged(mutants)
         for mutant in mutants:
-            yield mutant, "caught" if copy.catches(mutant) else "SURVIVED"
+            try:
+                yield mutant, "caught" if copy.catches(mutant) else "SURVIVED"
+            except TableError as error:
+                print(f"error: {error}", file=sys.stderr)
+                yield mutant, "ERROR"
 
 
 def choose(mutants: Sequence[Mutant], words: Sequence[str]) -> list[Mutant]:
@@ -241,16 +246,17 @@ def main() -> int:
     if not mutants:
         raise TableError("no row has such a name")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    survivors = 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # so that the copy goes, too
+    missed = 0
     started = time.monotonic()
     for mutant, outcome in outcomes(mutants):
         seconds = time.monotonic() - started
         print(
             f"{outcome:8} {mutant.name} ({mutant.test}) at {seconds:.0f} s", flush=True
         )
-        survivors += outcome != "caught"
-    print(f"{len(mutants)} mutants, {survivors} survived")
-    return 1 if survivors else 0
+        missed += outcome != "caught"
+    print(f"{len(mutants)} mutants, {missed} not caught")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 /*
  * step.h: doing something else in the middle of an operation
  *
- * Interleavings that matter are made, not waited for.  step_at() takes the access rights
- * of a part of memory away; the thread that touches it next stops there, runs `then`,
- * gets the rights back and goes on.  With STEP_WRITES reading passes, so that a thread
- * can be stopped between a lookup and the CAS that acts on it.  Faults are synchronous:
- * `then` may do all that a function called at that point could do.
+ * Interleavings that matter are made, not waited for.  step_at() takes the access
+ * rights of a part of memory away; the thread that touches it next stops there, runs
+ * `then`, gets the rights back and goes on.  With STEP_WRITES reading passes, so that a
+ * thread can be stopped between a lookup and the CAS that acts on it.  Faults are
+ * synchronous: `then` may do all that a function called at that point could do.
  *
  * ThreadSanitizer makes an atomic operation inside a lock of its own, which a thread
  * that is stopped there would hold for ever; and it has nothing to see in one thread.
@@ -55,9 +55,8 @@ static void step_fault(int number, siginfo_t *info, void *machine) {
         return;
     }
     step_armed.start = 0;
-    CHECK_INT(mprotect((void *)step.start, step.end - step.start,
-                       PROT_READ | PROT_WRITE),
-              0);
+    CHECK_INT(
+        mprotect((void *)step.start, step.end - step.start, PROT_READ | PROT_WRITE), 0);
     step_taken++;
     step.then(step.context);
 }

@@ -28,8 +28,9 @@ static uint64_t truncated(int type, uint64_t value) {
 static uint64_t corner(int type, int i) {
     uint32_t bits = merge_type_size((enum faster_type)type) * 8;
     uint64_t top = (uint64_t)1 << (bits - 1);
-    const uint64_t corners[] = {0,       1,       2,  top - 2, top - 1, top,
-                                top + 1, top / 2, ~(uint64_t)0, ~(uint64_t)1, 77};
+    const uint64_t corners[] = {0,   1,       2,       top - 2,      top - 1,
+                                top, top + 1, top / 2, ~(uint64_t)0, ~(uint64_t)1,
+                                77};
     return truncated(type, corners[i]);
 }
 
@@ -59,8 +60,8 @@ static int expected_add(int type, uint64_t old, uint64_t input, uint64_t *sum) {
 
 static int expected(int type, uint32_t kind, uint64_t old, uint64_t input,
                     uint64_t *result) {
-    bool below = is_signed(type) ? extended(type, input) < extended(type, old)
-                                 : input < old;
+    bool below =
+        is_signed(type) ? extended(type, input) < extended(type, old) : input < old;
     switch (kind) {
     case FASTER_MERGE_ADD:
         return expected_add(type, old, input, result);
@@ -158,8 +159,8 @@ static void floats_and_nan(void) {
     }
 }
 
-static int64_t keep(uint8_t *value, int64_t size, int64_t capacity, const uint8_t *input,
-                    int64_t input_size) {
+static int64_t keep(uint8_t *value, int64_t size, int64_t capacity,
+                    const uint8_t *input, int64_t input_size) {
     (void)value;
     (void)capacity;
     (void)input;
@@ -182,8 +183,7 @@ static bool applies(uint32_t kind, int type, bool fixed) {
     case FASTER_MERGE_SET_IF_ABSENT:
         return true;
     case FASTER_MERGE_PUT_NEWEST:
-        return type <= FASTER_TYPE_TEXT ||
-               merge_type_size((enum faster_type)type) == 8;
+        return type <= FASTER_TYPE_TEXT || merge_type_size((enum faster_type)type) == 8;
     default:
         return kind == FASTER_MERGE_NATIVE;
     }
@@ -197,7 +197,8 @@ static struct faster_kv_config config_of(int type, bool fixed) {
     return config;
 }
 
-/* Every kind on every type in both layouts, asked and tried; a refusal changes nothing. */
+/* Every kind on every type in both layouts, asked and tried; a refusal
+ * changes nothing. */
 static void merges_apply_or_are_refused(void) {
     for (int i = 0; i < TYPES * 2; i++) {
         int type = i / 2;
@@ -223,7 +224,8 @@ static void merges_apply_or_are_refused(void) {
     }
 }
 
-/* Through the store, in place and by copying, in both layouts: what merge_words says. */
+/* Through the store, in place and by copying, in both layouts: what
+ * merge_words says. */
 static void x01_numbers_in_the_store(void) {
     for (int i = FASTER_TYPE_I8 * 2; i <= FASTER_TYPE_U64 * 2 + 1; i++) {
         int type = i / 2;
@@ -250,7 +252,8 @@ static void x01_numbers_in_the_store(void) {
             }
             CHECK_INT(kit_rmw(session, &merge, &key, &input, &out), outcome);
             value = outcome == FASTER_OK ? result : value;
-            CHECK(outcome != FASTER_OK || memcmp(out.data, &value, (size_t)out.size) == 0,
+            CHECK(outcome != FASTER_OK ||
+                      memcmp(out.data, &value, (size_t)out.size) == 0,
                   "type %d kind %u", type, kind);
             memcpy(input.data, &value, 8);
             kit_expect(session, &key, &input);
@@ -288,7 +291,8 @@ static void absent_keys_get_the_input(void) {
     }
 }
 
-/* put_newest: the larger leading u64 wins, the old one on a tie; a stamp needs 8 bytes. */
+/* put_newest: the larger leading u64 wins, the old one on a tie; a stamp needs
+ * 8 bytes. */
 static void put_newest_keeps_the_newest(void) {
     static const uint64_t stamps[] = {5, 4, 5, 6, 255, 256, UINT64_MAX, 0, UINT64_MAX};
     for (int kind = KIT_WIDE; kind <= KIT_TEXT; kind++) {
@@ -345,8 +349,9 @@ static void append_grows_to_a_page(void) {
     for (uint64_t i = 0; i < most; i++) {
         uint64_t tail = hlog_tail(&kv->log);
         all[i] = (uint8_t)(i * 7 + 1);
-        CHECK_INT(faster_rmw(session, &merge, "k", 1, &all[i], 1, out, sizeof out, &size),
-                  FASTER_OK);
+        CHECK_INT(
+            faster_rmw(session, &merge, "k", 1, &all[i], 1, out, sizeof out, &size),
+            FASTER_OK);
         CHECK(size == i + 1 && memcmp(out, all, (size_t)size) == 0, "%" PRIu64, i);
         appended += hlog_tail(&kv->log) != tail;
         if (i % 512 == 300) {
@@ -405,9 +410,9 @@ static void native_merges_ask_for_room(void) {
     uint64_t length = 1;
     for (size_t i = 0; i < sizeof times; i++) {
         length = i == 0 ? 1 : length * times[i];
-        CHECK_INT(faster_rmw(session, &merge, "k", 1, &times[i], 1, out, sizeof out,
-                             &size),
-                  FASTER_OK);
+        CHECK_INT(
+            faster_rmw(session, &merge, "k", 1, &times[i], 1, out, sizeof out, &size),
+            FASTER_OK);
         CHECK_U64(size, length);
         for (uint64_t at = 0; at < size; at++) {
             CHECK_INT(out[at], 7);

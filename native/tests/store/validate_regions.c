@@ -65,7 +65,8 @@ static struct record *record_of(struct duel *duel) {
 /* Records of the log with a flag, walked as a scan would. */
 static uint64_t records_with(struct faster_kv *kv, uint64_t flag) {
     uint64_t count = 0;
-    uint64_t size = record_size(&kv->layout, kv->layout.key_size, kv->layout.value_size);
+    uint64_t size =
+        record_size(&kv->layout, kv->layout.key_size, kv->layout.value_size);
     for (uint64_t at = ADDRESS_FIRST; at < hlog_tail(&kv->log); at += size) {
         count += (record_info(hlog_record(&kv->log, at)) & flag) != 0;
     }
@@ -78,8 +79,8 @@ static void second_copies(void *context) {
     CHECK_INT(add_word(duel->second, duel->key, 100), FASTER_OK);
 }
 
-/* R4, X01: who locks a record that was sealed since it found it starts again.  Both ways
- * of changing a word, single and in a batch, and the general way. */
+/* R4, X01: who locks a record that was sealed since it found it starts again.  Both
+ * ways of changing a word, single and in a batch, and the general way. */
 static void x01_r4_a_sealed_record_is_not_changed(void) {
     for (int way = 0; way < 3; way++) {
         struct duel duel = duel_words();
@@ -92,14 +93,14 @@ static void x01_r4_a_sealed_record_is_not_changed(void) {
         struct record *old = record_of(&duel);
         step_at(old, 8, STEP_WRITES, second_copies, &duel);
         if (way == 0) { /* update_word */
-            result = faster_rmw(duel.first, &add, &duel.key, 8, &amount, 8, &out, 8,
-                                &size);
+            result =
+                faster_rmw(duel.first, &add, &duel.key, 8, &amount, 8, &out, 8, &size);
         } else if (way == 1) { /* a batch */
             struct faster_items keys = {(uint8_t *)&duel.key, NULL, 8, 8};
             struct faster_items inputs = {(uint8_t *)&amount, NULL, 8, 8};
             struct faster_results results = {(uint8_t *)&out, 8, NULL, NULL};
-            result = faster_rmw_many(duel.first, &add, &keys, &inputs, 1, &results,
-                                     &done);
+            result =
+                faster_rmw_many(duel.first, &add, &keys, &inputs, 1, &results, &done);
         } else { /* the general way */
             out = 1100;
             result = faster_compare_and_set(duel.first, &duel.key, 8, &out, 8,
@@ -120,8 +121,8 @@ static void second_changes(void *context) {
     CHECK_INT(add_word(duel->second, duel->key, 100), FASTER_OK);
 }
 
-/* R3: who loses the CAS of the entry has an invalid record in the log, and its change is
- * made anew on what won. */
+/* R3: who loses the CAS of the entry has an invalid record in the log, and its change
+ * is made anew on what won. */
 static void r3_a_lost_cas_leaves_an_invalid_record(void) {
     struct duel duel = duel_words();
     CHECK_INT(kit_put_word(duel.first, duel.key, 1000), FASTER_OK);
@@ -204,6 +205,35 @@ static void r2_safe_read_only_waits_for_who_entered_before(void) {
     CHECK_INT(add_word(duel.first, duel.key, 1), FASTER_OK);
     CHECK(hlog_tail(&duel.kv->log) > tail, "changed in place below read_only");
     expect_word(&duel, 1002);
+    duel_close(&duel);
+}
+
+static void second_sets_both(void *context) {
+    struct duel *duel = context;
+    CHECK_INT(kit_put_word(duel->second, 2, 20), FASTER_OK);
+    CHECK_INT(kit_put_word(duel->second, 1, 10), FASTER_OK);
+}
+
+/* batch.h: items are read in order.  Another thread sets the second key and then the
+ * first, while the batch is between looking both up and reading the first: who has read
+ * the new first value must not read the old second one. */
+static void order_of_the_items_of_a_read_batch(void) {
+    struct duel duel = duel_words();
+    uint64_t keys[2] = {1, 2};
+    uint64_t out[2] = {0, 0};
+    uint64_t done = 0;
+    struct faster_items items = {(uint8_t *)keys, NULL, 8, 8};
+    struct faster_results results = {(uint8_t *)out, sizeof out, NULL, NULL};
+    CHECK_INT(kit_put_word(duel.first, 2, 2), FASTER_OK);
+    kit_settle(duel.kv); /* the second key moves when it is set */
+    duel.key = 1;
+    CHECK_INT(kit_put_word(duel.first, 1, 1), FASTER_OK); /* this one does not */
+    step_at(record_of(&duel), 8, STEP_ANY, second_sets_both, &duel);
+    CHECK_INT(faster_read_many(duel.first, &items, 2, &results, &done), FASTER_OK);
+    CHECK_INT(step_taken, 1);
+    CHECK_U64(done, 2);
+    CHECK_U64(out[0], 10);
+    CHECK_U64(out[1], 20);
     duel_close(&duel);
 }
 
@@ -300,8 +330,8 @@ static void second_meets_a_change(void *context) {
               FASTER_RETRY);
     CHECK_INT(put_huge(duel->second, key, 2), FASTER_RETRY);
     CHECK_INT(faster_delete(duel->second, &key, 8), FASTER_RETRY);
-    CHECK_INT(faster_compare_and_set(duel->second, &key, 8, huge[0], HUGE_VALUE, huge[2],
-                                     HUGE_VALUE),
+    CHECK_INT(faster_compare_and_set(duel->second, &key, 8, huge[0], HUGE_VALUE,
+                                     huge[2], HUGE_VALUE),
               FASTER_RETRY);
     CHECK_INT(faster_rmw(duel->second, &set_if_absent, &key, 8, huge[2], HUGE_VALUE,
                          NULL, 0, NULL),
@@ -431,8 +461,8 @@ static void i3_a_publication_meets_a_doubled_table(void) {
     }
 }
 
-/* E6: a view is of a record that cannot change: it shows the same bytes whatever becomes
- * of the key; a key whose record may still change is not lent. */
+/* E6: a view is of a record that cannot change: it shows the same bytes whatever
+ * becomes of the key; a key whose record may still change is not lent. */
 static void e6_views_are_of_immutable_records(void) {
     for (int kind = 0; kind < KIT_KINDS; kind++) {
         struct faster_kv *kv = kit_open((enum kit_kind)kind);
@@ -473,6 +503,7 @@ HARNESS_MAIN(TEST(e6_views_are_of_immutable_records),
              TEST(x03_the_second_insertion_sees_the_first),
              TEST(x03_insertions_over_a_tombstone),
              TEST(r2_safe_read_only_waits_for_who_entered_before),
+             TEST(order_of_the_items_of_a_read_batch),
              TEST(x01_r2_a_word_is_changed_under_the_lock),
              TEST(m2_a_read_in_the_middle_of_a_change_starts_again),
              TEST(e4_others_get_retry_in_the_middle_of_a_change),
