@@ -521,13 +521,18 @@ static void i5_buckets_are_not_discarded_under_a_reader(void) {
     struct index_table *old = current(kit);
     kit_enter(kit, &reader);
     CHECK_INT(index_find(&kit->index, hash, &ref), FASTER_OK);
+    uint64_t epoch = atomic_load_explicit(&kit->epoch.current, memory_order_seq_cst);
     CHECK_INT(index_grow(&kit->index), FASTER_OK);
     for (uint64_t chunk = 0; chunk < PART; chunk++) {
         while (state_of(old, chunk) != CHUNK_SPLIT) { /* ends: we help the worker */
             (void)step(kit, &writer);
         }
     }
-    for (int i = 0; i < 1000; i++) { /* the worker has something to give back now */
+    /* Ends: the worker bumps before it gives back, and at the latest when all is split. */
+    while (atomic_load_explicit(&kit->epoch.current, memory_order_seq_cst) == epoch) {
+        thread_yield();
+    }
+    for (int i = 0; i < 1000; i++) {
         uint64_t word = atomic_load_explicit(ref.place, memory_order_acquire);
         CHECK_U64(word, ref.seen | ENTRY_FROZEN);
         CHECK_U64(table_resident(old), old->bytes);

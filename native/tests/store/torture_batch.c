@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Batches of several threads: every item does what the single operation would, in order,
- * whatever the others do to the index meanwhile, and a batch that stops says exactly
- * where it stood.
+ * Batches of several threads: every item does what the single operation would, in
+ * order, whatever the others do to the index meanwhile, and a batch that stops says
+ * exactly where it stood.
  *
  * Each thread has keys of its own and a model of them; the counters are everybody's and
  * only added to.  A batch draws from few keys, so that many of its items have the same.
@@ -356,7 +356,7 @@ static struct faster_kv_config config_of(enum shape shape) {
 }
 
 static void run_shape(enum shape shape) {
-    struct shared shared = {.shape = shape, .batches = harness_count(80)};
+    struct shared shared = {.shape = shape, .batches = harness_count(64)};
     struct faster_kv_config config = config_of(shape);
     config.index_permille = 100;
     shared.kv = kit_open_config(&config);

@@ -139,8 +139,8 @@ static void x03_keys_in_any_order_are_inserted_once(void) {
     run_inserts(&words);
 }
 
-/* Numbers whose keys go to the first bucket of the smallest table under a few tags; those
- * of one tag follow one another. */
+/* Numbers whose keys go to the first bucket of the smallest table under a few tags;
+ * those of one tag follow one another. */
 static uint64_t colliding[COLLIDING];
 
 static uint64_t hash_of(uint64_t number) {

@@ -5,8 +5,8 @@
  *
  * Each thread has keys of its own, and a model that says what every operation on them
  * must answer.  The counters are everybody's: they are only added to, so none of them
- * may ever be seen to fall, and in the end each has what was added.  A value is a number
- * and, where values are longer than a word, bytes that follow from it.
+ * may ever be seen to fall, and in the end each has what was added.  A value is a
+ * number and, where values are longer than a word, bytes that follow from it.
  */
 #include "store/torture.h"
 
@@ -536,7 +536,7 @@ static void run_shape(enum shape shape, uint32_t session_count, uint64_t steps) 
 
 static void i1_mixed_operations_agree_with_their_models(void) {
     for (int shape = 0; shape < SHAPES; shape++) {
-        run_shape((enum shape)shape, 1, harness_count(12000));
+        run_shape((enum shape)shape, 1, harness_count(9000));
     }
 }
 
@@ -544,7 +544,7 @@ static void i1_mixed_operations_agree_with_their_models(void) {
  * once, scans of the one go on while the others change, and each counts its own. */
 static void x20_two_sessions_on_one_thread(void) {
     for (int shape = 0; shape < SHAPES; shape++) {
-        run_shape((enum shape)shape, SESSIONS_MAX, harness_count(6000));
+        run_shape((enum shape)shape, SESSIONS_MAX, harness_count(5000));
     }
 }
 

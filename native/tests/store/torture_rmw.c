@@ -216,7 +216,7 @@ static void run_shape(enum shape shape, bool shifts, bool compares, uint64_t key
 
 /* R2-R4: every sum, on one key and on many, in place and through copies. */
 static void x01_increments_are_conserved(void) {
-    uint64_t steps = harness_count(12000);
+    uint64_t steps = harness_count(10000);
     for (int shape = 0; shape < SHAPES; shape++) {
         run_shape((enum shape)shape, false, false, 3, steps, false);
         run_shape((enum shape)shape, true, false, 3, steps, false);
@@ -227,7 +227,7 @@ static void x01_increments_are_conserved(void) {
 /* No two of the adds on one key began from the same value, and together they made
  * every value: a number is given once, and the sum says how many there were. */
 static void x01_no_two_adds_begin_alike(void) {
-    uint64_t steps = harness_count(12000);
+    uint64_t steps = harness_count(10000);
     for (int shape = 0; shape < SHAPES; shape++) {
         run_shape((enum shape)shape, false, false, 1, steps, true);
         run_shape((enum shape)shape, true, false, 1, steps, true);

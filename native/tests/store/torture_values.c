@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Readers beside writers: values are whole, in order, and belong to keys that are there.
+ * Readers beside writers: values are whole, in order, and of keys that are there.
  *
  * A value begins with its stamp, writer and number, and all its other bytes and (where
  * sizes vary) its size follow from the stamp.  Whoever reads a value recomputes it.  A
