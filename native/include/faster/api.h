@@ -98,9 +98,9 @@ struct faster_session;
 /*
  * Open an in-memory store.
  * Blocks: no.  Allocates: the index and the log's address space.
- * Errors: FASTER_E_CONFIG for a setting out of range; FASTER_E_FULL when the budget (or,
- * without one, half of the physical memory) cannot hold the index for `expected_keys`, or
- * the budget not two pages; -ENOMEM.
+ * Errors: FASTER_E_CONFIG for a setting out of range; FASTER_E_FULL when the budget
+ * (or, without one, half of the physical memory) cannot hold the index for
+ * `expected_keys`, or the budget not two pages; -ENOMEM.
  */
 int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **kv);
 

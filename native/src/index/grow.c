@@ -270,8 +270,8 @@ static int split_chunk(struct index *index, struct index_table *table, uint64_t 
  * (retry_failed).
  */
 int index_step(struct index *index, struct index_table *table) {
-    /* Who finds all chunks claimed (the worker, before retry_failed) is ordered after the
-     * claimants' entries, so its scan of the slots finds them inside. */
+    /* Who finds all chunks claimed (the worker, before retry_failed) is ordered after
+     * the claimants' entries, so its scan of the slots finds them inside. */
     uint64_t chunk =
         atomic_load_explicit(&table->chunk_claimed, memory_order_acquire); /* M6 */
     if (chunk >= table->chunk_count) {

@@ -49,16 +49,16 @@
  *   M3  `table` is stored (seq_cst) and loaded (seq_cst) after the slot's CAS, as
  *       guarded state (epoch.h M1).  `next` is stored (seq_cst) after the new table is
  *       ready, and loaded (seq_cst).
- *   M4  A chunk's state: SPLIT is stored (seq_cst) after the new buckets are filled, and
- *       loaded (seq_cst).  Without release and acquire a lookup in the new table could
- *       miss an entry.  And like `next` it is guarded state: who enters after the bump
+ *   M4  A chunk's state: SPLIT is stored (seq_cst) after the new buckets are filled,
+ *       and loaded (seq_cst).  Without release and acquire a lookup in the new table
+ *       could miss an entry.  And like `next` it is guarded state: who enters after the bump
  *       that precedes a discard must see that the chunk is split, or it would take
  *       buckets that were given back for empty ones.
  *   M5  fetch_or of frozen is acq_rel: it reads what the last CAS published, and a CAS
  *       that fails on it is ordered after it.
- *   M6  Chunks are claimed acq_rel, and "all are claimed" is loaded acquire: the worker,
- *       which then waits for everyone inside, knows of every claimant.  Without it a
- *       chunk could be split twice.
+ *   M6  Chunks are claimed acq_rel, and "all are claimed" is loaded acquire: the
+ *       worker, which then waits for everyone inside, knows of every claimant.  Without
+ *       it a chunk could be split twice.
  *
  * Progress   find: wait-free but for FASTER_RETRY.  publish: lock-free.  A chunk that
  *            is SPLITTING belongs to one thread that waits for nothing.
@@ -268,8 +268,8 @@ FASTER_INLINE bool index_find_near(struct index_table *table, uint64_t hash,
     return true;
 }
 
-/* For who only reads: the word of the entry and where it stands, 0 and NULL when absent.
- * False as index_find_near. */
+/* For who only reads: the word of the entry and where it stands, 0 and NULL when
+ * absent. False as index_find_near. */
 FASTER_INLINE bool index_peek(struct index_table *table, uint64_t hash,
                               _Atomic uint64_t **place, uint64_t *seen) {
     struct index_bucket *bucket = &table->buckets[hash & table->mask];

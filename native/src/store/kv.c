@@ -15,7 +15,8 @@ enum {
     INDEX_BITS_START = 10 /* 64 KiB, 4096 keys before the first growth */
 };
 
-/* The worker is inside for a few chunks at a time; this is for a machine that stalls. */
+/* The worker is inside for a few chunks at a time; this is for a machine that
+ * stalls. */
 enum { FREE_TIMEOUT_MS = 10000 };
 
 static_assert(SESSIONS_MAX + OWN_SLOTS <= EPOCH_SLOTS_MAX, "every session has a slot");
@@ -69,8 +70,8 @@ static uint64_t log_range(const struct faster_kv_config *config) {
     return wanted < LOG_PAGES_MIN * page ? LOG_PAGES_MIN * page : wanted;
 }
 
-/* Without a budget the index may take half of the physical memory: beyond that, doubling
- * would only drive the machine out of it. */
+/* Without a budget the index may take half of the physical memory: beyond that,
+ * doubling would only drive the machine out of it. */
 static uint64_t index_limit(const struct faster_kv_config *config) {
     uint64_t permille =
         config->index_permille != 0 ? config->index_permille : INDEX_PERMILLE_DEFAULT;

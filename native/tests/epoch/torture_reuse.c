@@ -123,7 +123,7 @@ static void read_or_write(void *context, uint32_t thread) {
     }
 }
 
-static void i3_memory_is_reused_only_when_nobody_looks(void) {
+static void t01_memory_is_reused_only_when_nobody_looks(void) {
     uint64_t entries = harness_count(100000);
     epoch_init(&epoch, READERS);
     atomic_store_explicit(&readers_left, READERS, memory_order_relaxed);
@@ -247,6 +247,6 @@ static void i3_every_action_of_many_threads_runs_once(void) {
     epoch_destroy(&epoch);
 }
 
-HARNESS_MAIN(TEST(i3_memory_is_reused_only_when_nobody_looks),
+HARNESS_MAIN(TEST(t01_memory_is_reused_only_when_nobody_looks),
              TEST(e2_the_slot_is_a_lock), TEST(m2_a_slot_belongs_to_who_took_it),
              TEST(i3_every_action_of_many_threads_runs_once))

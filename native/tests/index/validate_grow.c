@@ -528,7 +528,8 @@ static void i5_buckets_are_not_discarded_under_a_reader(void) {
             (void)step(kit, &writer);
         }
     }
-    /* Ends: the worker bumps before it gives back, and at the latest when all is split. */
+    /* Ends: the worker bumps before it gives back, and at the latest when all is
+     * split. */
     while (atomic_load_explicit(&kit->epoch.current, memory_order_seq_cst) == epoch) {
         thread_yield();
     }

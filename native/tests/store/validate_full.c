@@ -191,8 +191,8 @@ static void g0_a_saturated_index_goes_on(void) {
     kit_close(kv, session);
 }
 
-/* A refusal for want of an overflow bucket leaves no trace and takes no room; keys whose
- * chains have places, and changes of all others, go on. */
+/* A refusal for want of an overflow bucket leaves no trace and takes no room; keys
+ * whose chains have places, and changes of all others, go on. */
 static void full_index_refuses_new_keys_only(void) {
     enum { KEYS = 1000, FEW = 16 };
     struct faster_kv_config config = kit_config_crowded(KIT_WORD);
@@ -217,9 +217,9 @@ static void full_index_refuses_new_keys_only(void) {
     CHECK(refused >= KEYS - (FEW + POOL_FIRST) * BUCKET_ENTRIES, "%" PRIu64, refused);
     CHECK_U64(faster_session_serial(session), KEYS - refused);
     CHECK(refused < KEYS - FEW * BUCKET_ENTRIES, "%" PRIu64, refused);
-    for (uint64_t other = 1; other < 500; other++) {
-        CHECK_INT(kit_put_word(session, (uint64_t)1 << 60 | other << 20, 1), FASTER_OK);
-        other += FEW;
+    for (uint64_t other = 1 << 20; other < (1 << 20) + 500; other++) {
+        bool crowded = kit_crowded(kv, KIT_WORD, other, FEW) == other;
+        CHECK_INT(kit_put_word(session, other, 1), crowded ? FASTER_E_FULL : FASTER_OK);
     }
     CHECK_INT(index_audit(&kv->index), 0);
     kit_close(kv, session);
