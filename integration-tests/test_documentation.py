@@ -8,12 +8,21 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
+import typer
 
 import house
 import records
+from pyfaster._cli import make_app
+from pyfaster._config import Settings, StoreConfig, parse_size
+from pyfaster._registry import Registry
+from pyfaster._stats import StoreStats
+from pyfaster.errors import ConfigError
 
 pytestmark = pytest.mark.once
 
@@ -124,3 +133,123 @@ def test_every_dependency_is_explained() -> None:
             if word[0] != "pyfaster" and word[0] not in rows:
                 breaches.append(f"{package.name}: {word[0]}")
     assert breaches == []
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """Give the cells of the table of a page whose first column has a heading."""
+    tables = re.findall(rf"^\| {heading} \|.*\n\|[- |]+\n((?:\|.*\n)+)", page, re.M)
+    lines = "".join(tables).splitlines()
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+
+def words(cell: str) -> list[str]:
+    """Give what a cell has between backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def literal(cell: str) -> Any:
+    """Give the Python object that a cell shows, None where there is none."""
+    return ast.literal_eval(words(cell)[0]) if cell else None
+
+
+SETTINGS = rows(house.text(DOCS / "settings.md"), "setting")
+FIGURES = {one.name for one in fields(StoreStats)} | {
+    name for name, one in vars(StoreStats).items() if isinstance(one, property)
+}
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    """docs/settings.md has StoreConfig's settings in order, with types and defaults."""
+    model = StoreConfig.model_fields
+    assert [words(row[0])[0] for row in SETTINGS] == list(model)
+    said = {words(row[0])[0]: literal(row[2]) for row in SETTINGS}
+    assert said == {name: field.default for name, field in model.items()}
+    hints = get_type_hints(Settings)
+    types = {name: get_args(hint) or (hint,) for name, hint in hints.items()}
+    names = {
+        name: {getattr(kind, "__name__", "") for kind in kinds}
+        for name, kinds in types.items()
+    }
+    said_types = {
+        words(row[0])[0]: set(re.findall(r"\w+", row[1])) - {"or"} for row in SETTINGS
+    }
+    expected = {
+        name: {"None" if kind == "NoneType" else kind for kind in kinds}
+        for name, kinds in names.items()
+    }
+    assert said_types == expected
+
+
+@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: words(row[0])[0])
+def test_settings_have_the_ranges_of_the_page(row: list[str]) -> None:
+    """The ends of a setting's range are taken, and what is beyond is refused."""
+    name: Any = words(row[0])[0]
+    for cell, sign in ((row[3], -1), (row[4], 1)):
+        if not cell:
+            assert name == "hash", "a number has a range"
+            continue
+        end: Any = parse_size(literal(cell))
+        assert getattr(StoreConfig(**{name: end}), name) == end
+        if name == "page_size":
+            beyond = end * 2 if sign > 0 else end // 2
+        else:
+            beyond = end + sign * (
+                0.001 if StoreConfig.model_fields[name].annotation is float else 1
+            )
+        with pytest.raises(ConfigError, match=name):
+            StoreConfig(**{name: beyond})
+
+
+def test_every_setting_is_explained() -> None:
+    """Each setting has a paragraph, and names only figures that there are."""
+    page = house.text(DOCS / "settings.md")
+    told = re.findall(r"^\*\*`(\w+)`\*\*", page, re.MULTILINE)
+    assert told == list(StoreConfig.model_fields)
+    seen = {figure for row in SETTINGS for figure in words(row[5])}
+    assert seen
+    assert seen - FIGURES == set()
+
+
+def test_every_figure_is_documented() -> None:
+    """docs/settings.md has each figure of StoreStats once."""
+    page = house.text(DOCS / "settings.md")
+    told = [figure for row in rows(page, "figure") for figure in words(row[0])]
+    assert sorted(told) == sorted(FIGURES)
+
+
+def leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Give the commands below a command that do something, with their names."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield path, command
+        return
+    for name, one in below.items():
+        yield from leaves(one, f"{path} {name}")
+
+
+def test_every_command_is_documented_with_its_options() -> None:
+    """docs/cli.md has a section for each command: its options, defaults, an example."""
+    app = typer.main.get_command(make_app(Registry(entry_points=tuple)))
+    commands = dict(leaves(app, "pyfaster"))
+    parts = re.split(r"^## (.+)\n", house.text(DOCS / "cli.md"), flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert sections.keys() == commands.keys()
+    for name, command in commands.items():
+        said = {words(row[0])[0]: row[1] for row in rows(sections[name], "option")}
+        assert said == dict(map(option, command.params)), name
+        assert f"$ {name}" in sections[name], name
+
+
+def option(parameter: Any) -> tuple[str, str]:
+    """Give an option or argument as the page shows it, and its default."""
+    positional = parameter.param_type_name == "argument"
+    shown = parameter.metavar if positional else parameter.opts[0]
+    return shown, str(parameter.default or "")
+
+
+def test_exit_statuses_are_documented() -> None:
+    """docs/cli.md has the three statuses, and an example of each."""
+    page = house.text(DOCS / "cli.md")
+    assert [row[0] for row in rows(page, "exit status")] == ["0", "1", "2"]
+    marks = re.findall(r"^```console(?: status=(\d))?$", page, re.MULTILINE)
+    assert set(marks) == {"", "1", "2"}

@@ -51,8 +51,8 @@
  *       ready, and loaded (seq_cst).
  *   M4  A chunk's state: SPLIT is stored (seq_cst) after the new buckets are filled,
  *       and loaded (seq_cst).  Without release and acquire a lookup in the new table
- *       could miss an entry.  And like `next` it is guarded state: who enters after the bump
- *       that precedes a discard must see that the chunk is split, or it would take
+ *       could miss an entry.  And like `next` it is guarded state: who enters after the
+ *       bump that precedes a discard must see that the chunk is split, or it would take
  *       buckets that were given back for empty ones.
  *   M5  fetch_or of frozen is acq_rel: it reads what the last CAS published, and a CAS
  *       that fails on it is ordered after it.

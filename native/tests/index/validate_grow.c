@@ -477,72 +477,75 @@ static void i1_audit_looks_into_both_tables(void) {
     kit_close(kit); /* in the middle of a growth */
 }
 
-/* I5: an emptied part of the old table is not given back, and the table not freed,
- * while a user who may have found it is inside. */
-static void i5_the_old_table_waits_for_its_users(void) {
-    struct kit *kit = kit_open(BITS, RECORDS, UINT64_MAX, 0, true);
-    struct kit_user reader = kit_user(kit);
-    struct kit_user writer = kit_user(kit);
-    for (uint64_t i = 0; i < 200; i++) {
-        kit_add(kit, &writer, colliding_hash(i));
-    }
-    struct index_table *old = current(kit);
-    kit_enter(kit, &reader);
-    CHECK_INT(index_grow(&kit->index), FASTER_OK);
-    while (step(kit, &writer) == FASTER_OK) {
-        /* ends with the last chunk */
-    }
-    while (current(kit) == old) { /* ends: the worker splits what it has claimed */
-        thread_yield();
-    }
-    /* The worker has, or will soon have, the old table to free; it must not yet. */
-    for (int i = 0; i < 1000; i++) {
-        CHECK_U64(old->mask, BUCKETS - 1);
-        CHECK(kit_growing(kit), "the old table was freed under a reader");
-        thread_yield();
-    }
-    kit_leave(kit, &reader);
-    kit_grown(kit);
-    CHECK_U64(kit_growths(kit), 1);
-    check_all(kit, &writer, 200);
-    kit_close(kit);
+/* A reader who has found an entry of the old table, and the work that must wait. */
+struct visit {
+    struct kit *kit;
+    struct kit_user reader;
+    struct index_ref ref;
+    uint64_t epoch; /* before the work */
+    _Atomic bool worked;
+};
+
+static bool has_worked(struct visit *visit) {
+    return atomic_load_explicit(&visit->worked, memory_order_acquire);
 }
 
-/* I5: buckets of split chunks are not given back under a reader who has found one of
- * them before: they would read as empty. */
-static void i5_buckets_are_not_discarded_under_a_reader(void) {
-    enum { LARGE_BITS = 16, PART = MEMORY_HUGE / (CHUNK_BUCKETS * 64) };
-    struct kit *kit = kit_open(LARGE_BITS, RECORDS, UINT64_MAX, 0, true);
-    struct kit_user reader = kit_user(kit);
-    struct kit_user writer = kit_user(kit);
-    struct index_ref ref;
-    uint64_t hash = kit_hash(1, 0, 1, LARGE_BITS);
-    kit_add(kit, &writer, hash);
-    struct index_table *old = current(kit);
-    kit_enter(kit, &reader);
-    CHECK_INT(index_find(&kit->index, hash, &ref), FASTER_OK);
-    uint64_t epoch = atomic_load_explicit(&kit->epoch.current, memory_order_seq_cst);
-    CHECK_INT(index_grow(&kit->index), FASTER_OK);
-    for (uint64_t chunk = 0; chunk < PART; chunk++) {
-        while (state_of(old, chunk) != CHUNK_SPLIT) { /* ends: we help the worker */
-            (void)step(kit, &writer);
-        }
+static void work_or_stay(void *context, uint32_t thread) {
+    struct visit *visit = context;
+    struct kit *kit = visit->kit;
+    if (thread == 0) {
+        (void)index_work(&kit->index);
+        atomic_store_explicit(&visit->worked, true, memory_order_release);
+        return;
     }
-    /* Ends: the worker bumps before it gives back, and at the latest when all is
-     * split. */
-    while (atomic_load_explicit(&kit->epoch.current, memory_order_seq_cst) == epoch) {
+    /* Ends: the work bumps and waits for us; or it is wrong, and done. */
+    while (atomic_load_explicit(&kit->epoch.current, memory_order_seq_cst) ==
+               visit->epoch &&
+           !has_worked(visit)) {
         thread_yield();
     }
     for (int i = 0; i < 1000; i++) {
-        uint64_t word = atomic_load_explicit(ref.place, memory_order_acquire);
-        CHECK_U64(word, ref.seen | ENTRY_FROZEN);
-        CHECK_U64(table_resident(old), old->bytes);
+        CHECK(!has_worked(visit), "memory was given back under a reader");
+        CHECK_U64(atomic_load_explicit(visit->ref.place, memory_order_acquire),
+                  visit->ref.seen | ENTRY_FROZEN);
+        CHECK_U64(table_resident(visit->ref.table), visit->ref.table->bytes);
         thread_yield();
     }
-    kit_leave(kit, &reader);
-    kit_grown(kit);
-    CHECK_U64(kit_mark(kit, &writer, hash), hash | 1);
-    kit_close(kit);
+    kit_leave(kit, &visit->reader);
+}
+
+/* Let a reader find an entry, split `chunks` chunks, and then let the work go on that
+ * gives back what they held. */
+static void work_under_a_reader(uint32_t bits, uint64_t chunks) {
+    struct visit visit = {.kit = kit_open(bits, RECORDS, UINT64_MAX, 0, false)};
+    struct kit_user writer = kit_user(visit.kit);
+    uint64_t hash = kit_hash(1, 0, 1, bits);
+    visit.reader = kit_user(visit.kit);
+    kit_add(visit.kit, &writer, hash);
+    kit_enter(visit.kit, &visit.reader);
+    CHECK_INT(index_find(&visit.kit->index, hash, &visit.ref), FASTER_OK);
+    CHECK_INT(index_grow(&visit.kit->index), FASTER_OK);
+    for (uint64_t i = 0; i < chunks; i++) {
+        CHECK_INT(step(visit.kit, &writer), FASTER_OK);
+    }
+    visit.epoch = atomic_load_explicit(&visit.kit->epoch.current, memory_order_seq_cst);
+    harness_threads(2, work_or_stay, &visit);
+    kit_grown(visit.kit);
+    CHECK_U64(kit_growths(visit.kit), 1);
+    CHECK_U64(kit_mark(visit.kit, &writer, hash), hash | 1);
+    kit_check_budget(visit.kit);
+    kit_close(visit.kit);
+}
+
+/* I5: the old table is not freed while a user is inside who may have found it. */
+static void i5_the_old_table_waits_for_its_users(void) {
+    work_under_a_reader(BITS, BUCKETS / CHUNK_BUCKETS);
+}
+
+/* I5: nor are buckets of split chunks given back: they would read as empty. */
+static void i5_buckets_are_not_discarded_under_a_reader(void) {
+    enum { LARGE_BITS = 16, PART = MEMORY_HUGE / (CHUNK_BUCKETS * 64) };
+    work_under_a_reader(LARGE_BITS, PART);
 }
 
 HARNESS_MAIN(TEST(t13_every_key_survives_every_doubling), TEST(x11_growth_grows),

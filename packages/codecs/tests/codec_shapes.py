@@ -7,7 +7,7 @@ import enum
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypedDict
 from uuid import UUID
 
 import msgspec
@@ -26,6 +26,47 @@ class Level(enum.IntEnum):
 
     LOW = 0
     HIGH = 1
+
+
+class Twins(int, enum.Enum):
+    """Its members are equal, but are stored by their values."""
+
+    def __new__(cls, value: int) -> Self:
+        """Make a member that equals 7."""
+        member = int.__new__(cls, 7)
+        member._value_ = value
+        return member
+
+    ONE = 1
+    TWO = 2
+
+
+class Rights(enum.IntFlag):
+    """A flag; alone or joined its members equal ints."""
+
+    READ = 1
+    WRITE = 2
+    BOTH = 3
+
+
+class Named(enum.StrEnum):
+    """An enum whose members equal texts; one has two names."""
+
+    ONE = "one"
+    FIRST = "one"
+    TWO = "two"
+
+
+class Switch(NamedTuple):
+    """Its item may be True or 1."""
+
+    state: Literal[1, True]
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """Its field may be False or 0."""
+
+    state: Literal[0, False]
 
 
 class Pair(NamedTuple):
@@ -122,6 +163,10 @@ KEYS: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (Level, st.sampled_from(Level)),
     (Literal["a", "b"], st.sampled_from(["a", "b"])),
     (Literal[0, 1], st.sampled_from([0, 1])),
+    (Literal[True, 2, "a"], st.sampled_from([True, 2, "a"])),
+    (Literal[0] | Literal[True], st.sampled_from([0, True])),
+    (Rights, st.sampled_from(list(Rights))),
+    (Named, st.sampled_from(Named)),
     (Positive, st.integers(1, 2**64 - 1)),
     (Titled, TEXTS),
     (Pair, st.builds(Pair, INTS, TEXTS)),
@@ -167,6 +212,18 @@ WITNESSES: list[tuple[Any, Any, Any]] = [
     (int | bool, 1, True),
     (Literal[1, 2] | bool, 1, True),
     (Level | bool, Level.HIGH, True),
+    (Literal[1, True], 1, True),
+    (Literal[0, False], 0, False),
+    (Literal["a", 0, False, None], 0, False),
+    (Literal[True] | int, 1, True),
+    (Literal[True] | Literal[1, 2], 1, True),
+    (Literal[False] | Level, Level.LOW, False),
+    (tuple[str, Literal[1, True]], ("", 1), ("", True)),
+    (tuple[Literal[1, True], ...], (1,), (True,)),
+    (Annotated[Literal[1, True], "noted"] | None, 1, True),
+    (Switch, Switch(1), Switch(True)),
+    (Setting, Setting(0), Setting(False)),
+    (tuple[Switch, int], (Switch(1), 1), (Switch(True), 1)),
     (dict[int, int], {1: 1, 2: 2}, {2: 2, 1: 1}),
     (Noted, Noted(1, "a"), Noted(1, "b")),
     (Modulo, Modulo(1), Modulo(11)),

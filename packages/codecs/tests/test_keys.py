@@ -3,17 +3,29 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from itertools import combinations, product
+from typing import Any, Literal, NamedTuple, Union
 
 import codec_shapes as shapes
+import msgspec
+import pydantic
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import pyfaster
+from pyfaster.errors import CodecError
 from pyfaster_codecs import MsgPack
+
+
+class Note(pydantic.BaseModel):
+    """Stored as JSON."""
+
+    text: str
 
 
 def twins(value: Any) -> list[Any]:
@@ -125,6 +137,79 @@ def test_a_number_is_no_other_type(number: int) -> None:
     for twin in (bool(number), float(number), Decimal(number), Fraction(number)):
         with pytest.raises(TypeError):
             codec.encode(twin)
+
+
+#: What stands in Literals here, with equal ones among them.
+PARTS: list[Any] = [0, 1, 2, -1, False, True, None, "", "a", "1", "True"]
+
+
+def nested(kind: Any) -> list[tuple[Any, Any]]:
+    """Types that hold a type, each with how to make its object of an item."""
+    pair = NamedTuple("pair", [("item", kind), ("more", int)])  # type: ignore[misc]
+    cell = msgspec.defstruct("cell", [("item", kind)], frozen=True)
+    return [
+        (kind, lambda item: item),
+        (tuple[kind, str], lambda item: (item, "")),
+        (tuple[kind, ...], lambda item: (item, item)),
+        (tuple[tuple[kind], int], lambda item: ((item,), 1)),
+        (pair, lambda item: pair(item, 1)),
+        (cell, cell),
+        (tuple[cell, ...], lambda item: (cell(item),)),  # type: ignore[valid-type]
+    ]
+
+
+@settings(max_examples=8)
+@given(st.lists(st.sampled_from(PARTS), min_size=1, unique_by=repr), st.booleans())
+@example([1, True], False)
+@example([0, False], True)
+def test_equal_members_of_literals_have_equal_bytes(
+    parts: list[Any], apart: bool
+) -> None:
+    """Of any Literal, or union of them, wherever it stands: equal keys, equal bytes."""
+    each: Any = [Literal[part] for part in parts]
+    kind: Any = Union[tuple(each)] if apart else Literal[tuple(parts)]
+    clash = any(one == two for one, two in combinations(parts, 2))
+    for whole, make in nested(kind):
+        codec = MsgPack(whole, name="it")
+        assert codec.canonical != clash, whole
+        if clash:
+            continue
+        for part, twin in product(parts, PARTS):
+            try:
+                other = codec.encode(make(twin))
+            except (TypeError, ValueError):
+                continue
+            assert (other == codec.encode(make(part))) == (part == twin)
+
+
+@pytest.mark.parametrize("kind", [one for one, *_ in shapes.WITNESSES])
+def test_a_store_refuses_what_is_no_key(kind: Any) -> None:
+    """Opening with such a key is an error that says what is in the way."""
+    codec = MsgPack(kind, name="it")
+    with pytest.raises(CodecError, match="may not serve keys") as caught:
+        pyfaster.open(key=codec, value=int)
+    assert codec.not_a_key_because
+    assert str(codec.not_a_key_because) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "way_out"),
+    [
+        (list[int], "use tuple"), (dict[str, int], "use a sorted tuple"),
+        (set[int], "use a sorted tuple"), (Decimal, "use an int of the smallest unit"),
+        (shapes.Noted, "use a NamedTuple or msgspec.Struct with frozen=True"),
+        (shapes.Box, "give it frozen=True"), (shapes.Sparse, "leave the option out"),
+        (shapes.Modulo, "use the generated one"), (datetime, "msgspec.Meta(tz=False)"),
+        (tuple[float, int], "an int of the smallest unit, or key=float by itself"),
+        (int | bool, "use one of the two"), (Literal[1, True], "use one of the two"),
+        (shapes.Twins, "give each member its own value"),
+        (Note, "use a NamedTuple"),
+    ],
+)  # fmt: skip
+def test_the_error_at_open_names_the_way_out(kind: Any, way_out: str) -> None:
+    """Whatever is refused as `key=` says what to use instead."""
+    with pytest.raises(CodecError, match=re.escape(way_out)):
+        pyfaster.open(key=kind, value=int)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import enum
 import math
-from datetime import UTC, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ForwardRef, NewType, Optional, Union
+from uuid import UUID
 
 import codec_shapes as shapes
 import msgspec
@@ -15,15 +17,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pyfaster
 from pyfaster.errors import CodecError, ConfigError
 from pyfaster.protocols import Codec
 from pyfaster_codecs import MsgPack
+
+#: Passed where a datetime is declared, so of no declared type.
+DAY: Any = date(2024, 5, 1)
+NOON = datetime(2024, 5, 1, 12)
 
 
 class Sub(shapes.Box):
     """A subclass with one field more."""
 
     extra: int = 5
+
+
+class Meeting(msgspec.Struct, rename="pascal"):
+    """Its fields have other names where they are encoded."""
+
+    start: datetime
+
+
+class Mixed(enum.Enum):
+    """Not stored as it is: ints and texts."""
+
+    A = 1
+    B = "b"
+
+
+class Points(enum.Enum):
+    """Not stored as it is: tuples."""
+
+    ORIGIN = (0, 0)
+
+
+class Flags(enum.Enum):
+    """Not stored as it is: bools."""
+
+    ON = True
+    OFF = False
 
 
 class Changing(msgspec.Struct):
@@ -113,8 +146,49 @@ def test_the_message_says_where() -> None:
     """An error inside an object names the place and both types."""
     with pytest.raises(TypeError, match=r"it\['a'\]\[1\]: found tuple, .* list"):
         MsgPack(dict[str, list[Any]], name="it").encode({"a": [0, (1, 2)]})
-    with pytest.raises(TypeError, match=r"Expected `int`, got `str` - at `\$\[0\]`"):
+    with pytest.raises(TypeError, match=r"it\[0\]: expected int, found str"):
         MsgPack(list[int], name="it").encode(["x"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        (datetime, DAY, "it: expected datetime, found date"),
+        (date, NOON, "it: expected date, found datetime"),
+        (time, DAY, "it: expected time, found date"),
+        (timedelta, "1 s", "it: expected timedelta, found str"),
+        (UUID, "7", "it: expected UUID, found str"),
+        (Decimal, DAY, "it: expected Decimal, found date"),
+        (bytes, DAY, "it: expected bytes, found date"),
+        (datetime | None, DAY, "it: expected datetime, found date"),
+        (list[datetime], [NOON, DAY], r"it\[1\]: expected datetime, found date"),
+        (dict[str, datetime], {"a": NOON, "b": DAY},
+         r"it\[\.\.\.\]: expected datetime, found date"),
+        (dict[datetime, int], {DAY: 1}, "it: a key: expected datetime, found date"),
+        (Meeting, Meeting(DAY), r"it\.Start: expected datetime, found date"),
+        (list[Meeting], [Meeting(NOON), Meeting(DAY)],
+         r"it\[1\]\.Start: expected datetime, found date"),
+        (dict[str, int], {1: 2}, "it: a key: expected str, found int"),
+        (dict[str, int], {(1,): 2}, "it: a key: expected str, found tuple"),
+        (dict[int, int], {"1": 2}, "it: a key: expected int, found str"),
+        (list[dict[str, int]], [{"a": 1}, {None: 2}],
+         r"it\[1\]: a key: expected str, found NoneType"),
+        (set[date], {NOON}, r"it\[0\]: expected date, found datetime"),
+        (list[int], {1: 2}, "it: expected list, tuple or set, found dict"),
+        (shapes.Entry, {"id": 1, "name": 2}, r"it\.name: expected str, found int"),
+    ],
+)  # fmt: skip
+def test_the_message_names_both_types(kind: Any, value: Any, text: str) -> None:
+    """What is of another type is a TypeError: the place, the declared, the found."""
+    with pytest.raises(TypeError, match=f"^msgpack:{text}$"):
+        MsgPack(kind, name="it").encode(value)
+
+
+def test_a_time_that_cannot_be_stored_is_a_value_error() -> None:
+    """A time whose zone is not of whole minutes is of the right type."""
+    odd = NOON.timetz().replace(tzinfo=timezone(timedelta(seconds=3601)))
+    with pytest.raises(ValueError, match="would come back as"):
+        MsgPack(time, name="it").encode(odd)
 
 
 def test_an_object_that_contains_itself_is_refused() -> None:
@@ -169,6 +243,29 @@ def test_containers_without_order_have_one_form() -> None:
     assert sets.encode({8, 0, 1}) == sets.encode({1, 0, 8})
 
 
+@pytest.mark.parametrize(
+    ("kind", "one", "two"),
+    [
+        (dict[int, int], {1: 1, 2: 2}, {2: 2, 1: 1}),
+        (Any, {"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        (list[Any], [1], [1.0]),
+        (dict[str, Any], {"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        (tuple[dict[str, int], Any], ({"a": 1, "b": 2}, 0), ({"b": 2, "a": 1}, 0)),
+        (list[Any], [0.0], [-0.0]),
+        (Decimal, Decimal("1.0"), Decimal("1.00")),
+    ],
+)
+def test_equal_values_may_have_other_bytes(kind: Any, one: Any, two: Any) -> None:
+    """The types that the page warns of: compare-and-set can miss an equal value."""
+    codec = MsgPack(kind, name="it")
+    assert one == two
+    assert codec.encode(one) != codec.encode(two)
+    with pyfaster.open(key=int, value=codec) as store, store.session() as session:
+        session.upsert(1, one)
+        assert not session.compare_and_set(1, two, two)
+        assert session.compare_and_set(1, one, two)
+
+
 def test_the_contract_is_met() -> None:
     """A MsgPack fits the protocol; its size varies and nothing merges."""
     codec = MsgPack(shapes.Order, name="order-v2")
@@ -215,7 +312,9 @@ def test_a_type_without_a_simple_name_needs_one() -> None:
     ("kind", "text"),
     [(list[complex], "does not know complex"), (complex, "does not know complex"),
      (Path, "does not know Path"), (3, "cannot be stored"), (msgspec.Raw, "Raw"),
-     (list[ForwardRef("Missing")], "Missing"), (str | bytes, "str-like")],
+     (list[ForwardRef("Missing")], "Missing"), (str | bytes, "str-like"),
+     (Mixed, "all of them ints"), (Points, "all its members texts"),
+     (tuple[int, Points], "codec for it"), (Flags, "all of them ints")],
 )  # fmt: skip
 def test_other_types_are_refused(kind: Any, text: str) -> None:
     """A type that msgspec cannot check is refused, with the way out."""

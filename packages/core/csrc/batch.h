@@ -11,11 +11,12 @@
  * Model
  *   A batch is an operation, its items, and a place for its results.  The core says
  *   FASTER_SHORT when the next result has no room; the place is enlarged and the batch
- *   goes on where it stood.
+ *   goes on where it stood.  A long batch crosses in slices, so that signals are noticed.
  *
  * Invariants
  *   Q1  An error tells in its attribute `done` how many items were finished.
- *   Q2  Buffers of the caller's are locked and measured before the core writes.
+ *   Q2  What is too large is found before the first item is done, slices or not.
+ *   Q3  Buffers of the caller's are locked and measured before the core writes.
  *
  * Ordering
  *   none
@@ -39,41 +40,113 @@ struct batch {
     uint64_t done;
 };
 
-/* Run a batch until it is done, lacks room, or fails. */
-static int batch_run(const struct session *self, struct batch *batch) {
+static uint64_t item_size(const struct items *items, uint64_t i) {
+    return items->offsets != NULL ? items->offsets[i + 1] - items->offsets[i]
+                                  : items->items.size;
+}
+
+/* Find the first item from `done` on that the store has no room for; the count if there
+ * is none.  Native merges give sizes of their own to values. */
+static uint64_t find_refused(const struct session *self, const struct batch *batch,
+                             int *status) {
+    const struct items *keys = batch->keys, *values = batch->values;
+    int native = batch->merge != NULL && batch->merge->kind == FASTER_MERGE_NATIVE;
+    uint64_t i = batch->done;
+    if (self->fixed || self->page_size == 0)
+        return keys->count;
+    for (*status = FASTER_OK; i < keys->count; i++) {
+        uint64_t key_size = item_size(keys, i);
+        if (key_size > key_limit(self))
+            *status = FASTER_E_KEY_SIZE;
+        else if (values != NULL && !native &&
+                 item_size(values, i) > value_limit(self, key_size))
+            *status = FASTER_E_VALUE_SIZE;
+        if (*status != FASTER_OK)
+            break;
+    }
+    return i;
+}
+
+/* Run the items before `end`, until they are done, one lacks room, or one fails. */
+static int batch_slice(const struct session *self, struct batch *batch, uint64_t end) {
     const struct faster_hot_table *core = hot.table;
     const struct faster_items *keys = &batch->keys->items;
     const struct faster_items *values = batch->values ? &batch->values->items : NULL;
-    uint64_t count = batch->keys->count;
     uint64_t *done = &batch->done;
-    if (self->session == NULL) /* encoders are the user's code */
+    if (self->session == NULL) /* encoders and signal handlers are the user's code */
         return FASTER_E_CLOSED;
-    PyThreadState *state = count - *done > BATCH_HELD ? PyEval_SaveThread() : NULL;
+    PyThreadState *state = end - *done > BATCH_HELD ? PyEval_SaveThread() : NULL;
     int status = FASTER_OK;
     if (batch->operation == READ)
-        status = core->read_many(self->session, keys, count, &batch->results, done);
+        status = core->read_many(self->session, keys, end, &batch->results, done);
     else if (batch->operation == UPSERT)
-        status = core->upsert_many(self->session, keys, values, count, done);
+        status = core->upsert_many(self->session, keys, values, end, done);
     else if (batch->operation == RMW)
-        status = core->rmw_many(self->session, batch->merge, keys, values, count,
+        status = core->rmw_many(self->session, batch->merge, keys, values, end,
                                 &batch->results, done);
     else
         status =
-            core->delete_many(self->session, keys, count, batch->results.flags, done);
+            core->delete_many(self->session, keys, end, batch->results.flags, done);
     if (state != NULL)
         PyEval_RestoreThread(state);
     return status;
 }
 
-static int batch_raise(int status, const struct batch *batch) {
+/* Run a batch until it is done, lacks room, or fails. */
+static int batch_run(const struct session *self, struct batch *batch) {
+    uint64_t count = batch->keys->count;
+    int status = FASTER_OK;
+    if (count > BATCH_SLICE && batch->done == 0 &&
+        find_refused(self, batch, &status) < count) /* Q2 */
+        return status;
+    do {
+        uint64_t left = count - batch->done;
+        uint64_t end = batch->done + (left < BATCH_SLICE ? left : BATCH_SLICE);
+        status = batch_slice(self, batch, end);
+        if (status == FASTER_OK && batch->done < count && PyErr_CheckSignals() != 0)
+            status = RAISED;
+    } while (status == FASTER_OK && batch->done < count);
+    return status;
+}
+
+/* An exception of a signal handler tells as others do how far the batch came. */
+static void tell_interrupted(int64_t done) {
+    PyObject *type, *error, *trace;
+    if (done == 0)
+        return;
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_NormalizeException(&type, &error, &trace);
+    if (tell_done(error, done) < 0)
+        PyErr_Clear(); /* it has no room for attributes */
+    PyErr_Restore(type, error, trace);
+}
+
+static int batch_raise(int status, const struct session *self,
+                       const struct batch *batch) {
+    if (status == RAISED)
+        tell_interrupted((int64_t)batch->done);
     if (status == RAISED)
         return -1;
-    PyObject *objects = batch->keys->head.held[ITEMS_SOURCE], *key = NULL;
+    struct failure failure = {.where = batch_names[batch->operation],
+                              .done = (int64_t)batch->done,
+                              .size = -1};
+    uint64_t item = batch->done;
+    int native = batch->merge != NULL && batch->merge->kind == FASTER_MERGE_NATIVE;
+    if (status == FASTER_E_KEY_SIZE || status == FASTER_E_VALUE_SIZE) {
+        int refused;
+        uint64_t found = find_refused(self, batch, &refused);
+        item = found < batch->keys->count ? found : item;
+        if (item < batch->keys->count)
+            explain_sizes(&failure, status, self, item_size(batch->keys, item),
+                          batch->values ? item_size(batch->values, item) : 0);
+    }
+    failure.item = (int64_t)item;
+    failure.note = merge_note(native, status, self->fixed);
+    PyObject *objects = batch->keys->head.held[ITEMS_SOURCE];
     if (objects != NULL && PyTuple_Check(objects) &&
-        batch->done < (uint64_t)PyTuple_Size(objects))
-        key = PyTuple_GetItem(objects, (Py_ssize_t)batch->done);
-    return raise_status(status, batch_names[batch->operation], key,
-                        (int64_t)batch->done);
+        item < (uint64_t)PyTuple_Size(objects))
+        failure.key = PyTuple_GetItem(objects, (Py_ssize_t)item);
+    return raise_failure(status, &failure);
 }
 
 /* Bring the arguments of a batch into place; batch_close() gives them back. */
@@ -84,7 +157,7 @@ static int batch_open(struct batch *batch, const struct session *self,
     struct merge *found = NULL;
     *batch = (struct batch){.operation = operation};
     if (self->session == NULL)
-        return raise_status(FASTER_E_CLOSED, batch_names[operation], NULL, 0);
+        return raise_status(FASTER_E_CLOSED, batch_names[operation], NULL);
     if (operation == RMW && (found = find_merge(merge)) == NULL)
         return -1;
     if (found != NULL) {
@@ -181,7 +254,7 @@ static PyObject *batch_objects(const struct session *self, enum operation operat
         while (status == FASTER_SHORT &&
                (status = results_grow(&batch, self)) == FASTER_OK);
     if (status != FASTER_OK)
-        batch_raise(status, &batch);
+        batch_raise(status, self, &batch);
     else
         list = wanted ? results_list(&batch, self) : Py_NewRef(Py_None);
     PyMem_Free(batch.results.data);
@@ -259,7 +332,7 @@ static PyObject *session_run(PyObject *object, PyObject *args) {
             status = batch_run(self, &batch);
     }
     if (status != FASTER_OK && status != FASTER_SHORT)
-        batch_raise(status, &batch);
+        batch_raise(status, self, &batch);
     while (opened > 0)
         if (views[--opened].obj != NULL)
             PyBuffer_Release(&views[opened]);

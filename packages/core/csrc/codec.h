@@ -42,6 +42,24 @@ static int raise_value(const struct codec *codec, PyObject *type, const char *wh
     return -1;
 }
 
+/* Put "key" or "value" before the reason of a UnicodeEncodeError. */
+static int raise_text(const struct codec *codec) {
+    PyObject *type, *error, *trace, *reason = NULL, *full = NULL;
+    if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
+        return -1;
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_NormalizeException(&type, &error, &trace);
+    reason = PyUnicodeEncodeError_GetReason(error);
+    if (reason != NULL)
+        full = PyUnicode_FromFormat("%s: %U", codec->key ? "key" : "value", reason);
+    if (full == NULL || PyObject_SetAttrString(error, "reason", full) < 0)
+        PyErr_Clear(); /* then the error stays as it was */
+    Py_XDECREF(full);
+    Py_XDECREF(reason);
+    PyErr_Restore(type, error, trace);
+    return -1;
+}
+
 /* One encoded object; `data` points into it, into `word` or into `owned`. */
 struct piece {
     const void *data;
@@ -107,8 +125,12 @@ static int piece_of_float(struct piece *piece, const struct codec *codec,
     if (!PyFloat_Check(object) && !integer)
         return raise_type(codec, object);
     double number = PyFloat_AsDouble(object);
-    if (number == -1.0 && PyErr_Occurred())
-        return -1;
+    if (number == -1.0 && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
+            return -1;
+        PyErr_Clear();
+        return raise_value(codec, PyExc_OverflowError, "does not fit float64", object);
+    }
     piece->word.f = number;
     if (!codec->key)
         return 0;
@@ -159,7 +181,7 @@ static int piece_fill(struct piece *piece, const struct codec *codec,
             return raise_type(codec, object);
         piece->data = PyUnicode_AsUTF8AndSize(object, &size);
         piece->size = (uint64_t)size;
-        return piece->data == NULL ? -1 : 0;
+        return piece->data == NULL ? raise_text(codec) : 0;
     }
     case INT64:
     case UINT64:

@@ -112,7 +112,7 @@ static int value_room(struct value *value, uint64_t capacity, int *status) {
 static int key_open(struct piece *piece, const struct session *self, PyObject *key,
                     const char *where) {
     if (self->session == NULL)
-        return raise_status(FASTER_E_CLOSED, where, key, -1);
+        return raise_status(FASTER_E_CLOSED, where, key);
     return piece_open(piece, key_codec(self), key);
 }
 
@@ -136,12 +136,24 @@ static inline int fetch(const struct session *self, PyObject *key, struct value 
     return finish(status, where, key);
 }
 
+/* As finish(); errors quote sizes, which are not looked at otherwise. */
+static inline int finish_sized(const struct session *self, int status,
+                               const char *where, PyObject *key, uint64_t key_size,
+                               uint64_t value_size) {
+    if (status != FASTER_E_KEY_SIZE && status != FASTER_E_VALUE_SIZE)
+        return finish(status, where, key);
+    struct failure failure = {
+        .where = where, .key = key, .item = -1, .done = -1, .size = -1};
+    explain_sizes(&failure, status, self, key_size, value_size);
+    return raise_failure(status, &failure);
+}
+
 typedef int write_function(struct faster_session *, const void *, uint64_t,
                            const void *, uint64_t);
 
 static int put(const struct session *self, PyObject *key, PyObject *value,
                write_function *write, const char *where) {
-    struct piece k, v;
+    struct piece k, v = {.size = 0};
     int status = RAISED;
     if (key_open(&k, self, key, where) < 0)
         return -1;
@@ -150,7 +162,7 @@ static int put(const struct session *self, PyObject *key, PyObject *value,
         piece_close(&v);
     }
     piece_close(&k);
-    return finish(status, where, key);
+    return finish_sized(self, status, where, key, k.size, v.size);
 }
 
 static int drop(const struct session *self, PyObject *key, const char *where) {
@@ -165,7 +177,7 @@ static int drop(const struct session *self, PyObject *key, const char *where) {
 
 static int swap(const struct session *self, PyObject *key, const struct piece *expected,
                 PyObject *value, const char *where) {
-    struct piece k, v;
+    struct piece k, v = {.size = 0};
     int status = RAISED;
     if (key_open(&k, self, key, where) < 0)
         return -1;
@@ -177,7 +189,7 @@ static int swap(const struct session *self, PyObject *key, const struct piece *e
         piece_close(&v);
     }
     piece_close(&k);
-    return finish(status, where, key);
+    return finish_sized(self, status, where, key, k.size, v.size);
 }
 
 #define FAST_METHOD(name)                                                              \
@@ -224,11 +236,22 @@ static PyObject *session_discard(PyObject *self, PyObject *key) {
     return drop((struct session *)self, key, "discard") < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+/* As finish(), for a merge. */
+static int finish_merge(const struct session *self, int status,
+                        const struct merge *merge, PyObject *key, uint64_t key_size,
+                        uint64_t input_size) {
+    int native = merge->merge.kind == FASTER_MERGE_NATIVE;
+    const char *note = merge_note(native, status, self->fixed);
+    if (note != NULL)
+        return raise_failure(status, FAILURE(.where = "rmw", .note = note, .key = key));
+    return finish_sized(self, status, "rmw", key, key_size, native ? 0 : input_size);
+}
+
 FAST_METHOD(session_rmw) {
     OPEN_METHOD("rmw(key, input, merge)", 3, 3, {"key", "input", "merge"});
     const struct codec *codec = value_codec(self);
     struct merge *merge = find_merge(in[2]);
-    struct piece k, input;
+    struct piece k, input = {.size = 0};
     struct value value;
     PyObject *result = NULL;
     int status = RAISED;
@@ -246,7 +269,7 @@ FAST_METHOD(session_rmw) {
         piece_close(&input);
     }
     piece_close(&k);
-    if (finish(status, "rmw", in[0]) == FASTER_OK)
+    if (finish_merge(self, status, merge, in[0], k.size, input.size) == FASTER_OK)
         result = decode(codec, value.data, value.size);
     value_close(&value);
     return result;
@@ -361,7 +384,7 @@ FAST_METHOD(session_delete_list) {
 static PyObject *session_getitem(PyObject *object, PyObject *key) {
     struct session *self = (struct session *)object;
     struct value value;
-    int status = fetch(self, key, &value, "[]");
+    int status = fetch(self, key, &value, "store[...]");
     if (status == FASTER_NOT_FOUND)
         PyErr_SetObject(PyExc_KeyError, key);
     if (status != FASTER_OK)
@@ -374,8 +397,8 @@ static PyObject *session_getitem(PyObject *object, PyObject *key) {
 static int session_setitem(PyObject *object, PyObject *key, PyObject *value) {
     struct session *self = (struct session *)object;
     if (value != NULL)
-        return put(self, key, value, hot.table->upsert, "[]") < 0 ? -1 : 0;
-    int status = drop(self, key, "del");
+        return put(self, key, value, hot.table->upsert, "store[...]") < 0 ? -1 : 0;
+    int status = drop(self, key, "del store[...]");
     if (status == FASTER_NOT_FOUND)
         PyErr_SetObject(PyExc_KeyError, key);
     return status == FASTER_OK ? 0 : -1;
@@ -387,24 +410,27 @@ static int session_contains(PyObject *object, PyObject *key) {
     uint64_t size;
     uint8_t none;
     int status;
-    if (key_open(&k, self, key, "in") < 0)
+    if (key_open(&k, self, key, "key in store") < 0)
         return -1;
     UNTIL_DONE(self, status,
                hot.table->read(self->session, k.data, k.size, &none, 0, &size));
     piece_close(&k);
     if (status == FASTER_SHORT)
         return 1;
-    status = finish(status, "in", key);
+    status = finish(status, "key in store", key);
     return status < 0 ? -1 : status != FASTER_NOT_FOUND;
 }
 
 /* --- the session as an object ----------------------------------------------------- */
 
 static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"address", "owner", "key", "value", NULL};
-    PyObject *address, *owner, *key, *value;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOO!O!:Session", names, &address,
-                                     &owner, hot.codec, &key, hot.codec, &value))
+    static char *names[] = {"address", "owner",     "key", "value",
+                            "handle",  "page_size", NULL};
+    PyObject *address, *owner, *key, *value, *kept = Py_None;
+    unsigned long long page_size = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOO!O!|OK:Session", names,
+                                     &address, &owner, hot.codec, &key, hot.codec,
+                                     &value, &kept, &page_size))
         return NULL;
     void *handle = PyLong_AsVoidPtr(address);
     if (handle == NULL || hot.table == NULL) {
@@ -418,16 +444,18 @@ static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *keywo
     if (self == NULL)
         return NULL;
     self->session = handle;
+    self->page_size = page_size;
     self->fixed =
         ((struct codec *)key)->size >= 0 && ((struct codec *)value)->size >= 0;
     hold(self, SESSION_OWNER, owner);
     hold(self, SESSION_KEY, key);
     hold(self, SESSION_VALUE, value);
+    hold(self, SESSION_HANDLE, kept);
     return (PyObject *)self;
 }
 
 /* H3: runs before any object of the same garbage loses what it holds, so the store's
- * handle outlives those of its sessions in reference cycles too. */
+ * handle (H4) outlives those of its sessions in reference cycles too. */
 static void session_finalize(PyObject *object) {
     struct session *self = (struct session *)object;
     struct faster_session *session = self->session;
@@ -538,6 +566,39 @@ static PyType_Spec session_spec = {
 
 /* --- the module ------------------------------------------------------------------- */
 
+enum { HANDLE_PARTS = 2 };
+
+/* H4: nothing but the last reference frees a store. */
+static void handle_free(PyObject *capsule) {
+    void *handle = PyCapsule_GetPointer(capsule, "faster_kv");
+    void *address = PyCapsule_GetContext(capsule);
+    void (*free_store)(void *);
+    memcpy(&free_store, &address, sizeof address);
+    if (handle == NULL)
+        return;
+    PyThreadState *state = PyEval_SaveThread(); /* giving pages back takes time */
+    free_store(handle);
+    PyEval_RestoreThread(state);
+}
+
+/* handle(address, free) -> an object that lives outside the collector's sight, and
+ * calls free(address) when nobody holds it any more. */
+static PyObject *hot_handle(PyObject *Py_UNUSED(module), PyObject *args) {
+    PyObject *parts[HANDLE_PARTS];
+    void *found[HANDLE_PARTS];
+    if (!PyArg_ParseTuple(args, "OO:handle", &parts[0], &parts[1]))
+        return NULL;
+    for (int i = 0; i < HANDLE_PARTS; i++)
+        if ((found[i] = PyLong_AsVoidPtr(parts[i])) == NULL)
+            return PyErr_Occurred() ? NULL
+                                    : PyErr_Format(PyExc_ValueError, "no address");
+    PyObject *capsule = PyCapsule_New(found[0], "faster_kv", NULL);
+    if (capsule == NULL || PyCapsule_SetContext(capsule, found[1]) < 0 ||
+        PyCapsule_SetDestructor(capsule, handle_free) < 0)
+        Py_CLEAR(capsule);
+    return capsule;
+}
+
 static PyObject *hot_init(PyObject *Py_UNUSED(module), PyObject *address) {
     const struct faster_hot_table *table = PyLong_AsVoidPtr(address);
     if (table == NULL)
@@ -576,7 +637,8 @@ static PyObject *hot_set_merges(PyObject *Py_UNUSED(module), PyObject *merges) {
 static PyMethodDef hot_functions[] = {
     {"init", hot_init, METH_O, "Take the core's table of functions."},
     {"set_error_factory", hot_set_error_factory, METH_O,
-     "Say what makes the exception for (status, where, key)."},
+     "Say what makes exceptions; called as errors.core_error is."},
+    {"handle", hot_handle, METH_VARARGS, "What frees a store with its last reference."},
     {"set_merges", hot_set_merges, METH_O, "Say what the names of merges mean."},
     {"pack", items_pack, METH_VARARGS, "Items from a sequence of objects."},
     {"borrow", items_borrow, METH_VARARGS, "Items from a buffer, without a copy."},

@@ -22,6 +22,8 @@
  *   H2  The core sees a pointer only while the object that it points into is held and
  *       cannot move.
  *   H3  A session's handle is NULL only once the object is garbage; else it is valid.
+ *   H4  The store's handle is a capsule, which no collector finalizes: it goes with the
+ *       last of those that hold it, so a finalizer of the user's may still use it.
  *
  * Ordering
  *   none: a session's slot in the core keeps a second thread out (FASTER_E_BUSY).
@@ -53,21 +55,22 @@
 #endif
 
 enum {
-    VALUE_STACK = 2048, /* bytes of a value that are read without an allocation */
-    BATCH_HELD = 64,    /* items of a batch that is run with the GIL held */
-    ITEM_GUESS = 32,    /* bytes of an item before anything is known */
-    RAISED = INT_MIN    /* not a status: a Python exception has been set already */
+    VALUE_STACK = 2048,    /* bytes of a value that are read without an allocation */
+    BATCH_HELD = 64,       /* items of a batch that is run with the GIL held */
+    BATCH_SLICE = 1 << 16, /* items between two looks for signals */
+    ITEM_GUESS = 32,       /* bytes of an item before anything is known */
+    RAISED = INT_MIN       /* not a status: a Python exception has been set already */
 };
 
 /* Every object here begins alike, so one traverse and one clear serve all types. */
-enum { HELD = 3 };
+enum { HELD = 4 };
 struct holder {
     PyObject_HEAD PyObject *held[HELD];
 };
 enum { CODEC_ENCODE, CODEC_DECODE };
 enum { MERGE_NAME, MERGE_INPUT, MERGE_KEEP };
 enum { ITEMS_SOURCE };
-enum { SESSION_OWNER, SESSION_KEY, SESSION_VALUE };
+enum { SESSION_OWNER, SESSION_KEY, SESSION_VALUE, SESSION_HANDLE };
 
 /* Names as in protocols.NATIVE_KINDS, and those that Python callables serve. */
 enum kind { BYTES, STR, INT64, UINT64, FLOAT64, FIXED_BYTES, PYTHON, KINDS };
@@ -98,12 +101,13 @@ struct session {
     struct holder head;
     struct faster_session *session;
     PyObject *weak;
-    int fixed; /* the store's layout: both codecs have a size */
+    uint64_t page_size; /* the store's, for messages; 0 when unknown */
+    int fixed;          /* the store's layout: both codecs have a size */
 };
 
 static struct {
     const struct faster_hot_table *table;
-    PyObject *factory; /* (status, where, key) -> exception */
+    PyObject *factory; /* core_error() of errors.py */
     PyObject *merges;  /* dict of name -> Merge */
     PyTypeObject *codec, *merge, *items, *session;
 } hot;
@@ -149,32 +153,87 @@ static void hold(void *object, int slot, PyObject *value) {
 
 /* --- errors ----------------------------------------------------------------------- */
 
-/* Set the exception of a failure; `done` is how many items a batch had finished. */
-static int raise_status(int status, const char *where, PyObject *key, int64_t done) {
+/* What a failure is told with; NULL and -1 where there is nothing to tell. */
+struct failure {
+    const char *where, *note; /* the note replaces the sentence of the status */
+    PyObject *key;
+    int64_t item, done;  /* of a batch */
+    int64_t size, limit; /* of what was too large */
+    uint64_t page_size;
+};
+#define FAILURE(...)                                                                   \
+    (&(struct failure){.item = -1, .done = -1, .size = -1, __VA_ARGS__})
+
+/* Tell in the attribute `done` how many items of a batch were finished. */
+static int tell_done(PyObject *error, int64_t done) {
+    PyObject *count = PyLong_FromLongLong(done);
+    int status = count == NULL ? -1 : PyObject_SetAttrString(error, "done", count);
+    Py_XDECREF(count);
+    return status;
+}
+
+/* Set the exception of a failure. */
+static int raise_failure(int status, const struct failure *failure) {
     if (status == RAISED)
         return -1;
     PyObject *error = hot.factory == NULL
                           ? PyObject_CallFunction(PyExc_RuntimeError, "s",
                                                   hot.table->error_text(status))
-                          : PyObject_CallFunction(hot.factory, "isO", status, where,
-                                                  key == NULL ? Py_None : key);
-    PyObject *count = error == NULL || done < 0 ? NULL : PyLong_FromLongLong(done);
-    if (count != NULL && PyObject_SetAttrString(error, "done", count) < 0)
+                          : PyObject_CallFunction(
+                                hot.factory, "isOLLLLKz", status, failure->where,
+                                failure->key == NULL ? Py_None : failure->key,
+                                (long long)failure->item, (long long)failure->done,
+                                (long long)failure->size, (long long)failure->limit,
+                                (unsigned long long)failure->page_size, failure->note);
+    if (error != NULL && failure->done >= 0 && tell_done(error, failure->done) < 0)
         Py_CLEAR(error);
     if (error != NULL && PyExceptionInstance_Check(error))
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     else if (error != NULL)
         PyErr_SetString(PyExc_SystemError, "the error factory gave no exception");
-    Py_XDECREF(count);
     Py_XDECREF(error);
     return -1;
+}
+
+static int raise_status(int status, const char *where, PyObject *key) {
+    return raise_failure(status, FAILURE(.where = where, .key = key));
 }
 
 /* Turn the end of an operation into an outcome, or into an exception and -1. */
 static inline int finish(int status, const char *where, PyObject *key) {
     if (status >= FASTER_OK && status <= FASTER_MISMATCH)
         return status;
-    return raise_status(status, where, key, -1);
+    return raise_status(status, where, key);
+}
+
+/* --- sizes, for messages and before a batch is cut into slices ------------------------ */
+
+enum { RECORD_HEAD = 24, PAGE_HEAD = 64, KEY_MAX = UINT16_MAX };
+
+/* The largest key of a store of varying sizes. */
+static uint64_t key_limit(const struct session *self) {
+    uint64_t most = self->page_size - PAGE_HEAD - RECORD_HEAD;
+    return most < KEY_MAX ? most & ~(uint64_t)7 : KEY_MAX;
+}
+
+/* The largest value beside a key that is within its limit. */
+static uint64_t value_limit(const struct session *self, uint64_t key_size) {
+    return (self->page_size - PAGE_HEAD - RECORD_HEAD - key_size) & ~(uint64_t)7;
+}
+
+/* Explain that a key, or the value beside it, was too large; sizes are of the bytes. */
+static void explain_sizes(struct failure *failure, int status,
+                          const struct session *self, uint64_t key_size,
+                          uint64_t value_size) {
+    if (self->fixed || self->page_size == 0)
+        return;
+    int key = status == FASTER_E_KEY_SIZE;
+    uint64_t limit = key || key_size > key_limit(self) ? key_limit(self)
+                                                       : value_limit(self, key_size);
+    uint64_t size = key ? key_size : value_size;
+    failure->page_size = self->page_size;
+    failure->limit = (int64_t)limit;
+    failure->size = size > limit ? (int64_t)size : -1;
 }
 
 #endif

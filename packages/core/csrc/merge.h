@@ -44,6 +44,27 @@ static PyObject *merge_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUS
     return (PyObject *)self;
 }
 
+/* The names in order, as "add, append, ...". */
+static PyObject *merge_names(void) {
+    PyObject *names = hot.merges == NULL ? PyList_New(0) : PyDict_Keys(hot.merges);
+    PyObject *comma = PyUnicode_FromString(", "), *text = NULL;
+    if (names != NULL && comma != NULL && PyList_Sort(names) == 0)
+        text = PyUnicode_Join(comma, names);
+    Py_XDECREF(comma);
+    Py_XDECREF(names);
+    return text;
+}
+
+/* What a native merge did wrong, or NULL when it was something else. */
+static const char *merge_note(int native, int status, int fixed) {
+    if (native && status == FASTER_E_MERGE)
+        return "the merge refused: its code returned a negative size";
+    if (native && fixed && status == FASTER_E_VALUE_SIZE)
+        return "the merge gave a value of another size than this store's values have; "
+               "let its code return value_size, or the store's size for an absent key";
+    return NULL;
+}
+
 /* Find what `merge=` means; the result is borrowed from what cannot change. */
 static struct merge *find_merge(PyObject *merge) {
     if (Py_IS_TYPE(merge, hot.merge))
@@ -51,11 +72,11 @@ static struct merge *find_merge(PyObject *merge) {
     int named = PyUnicode_Check(merge) && hot.merges != NULL;
     PyObject *found = named ? PyDict_GetItemWithError(hot.merges, merge) : NULL;
     if (found == NULL && !PyErr_Occurred()) {
-        PyObject *names = named ? PyDict_Keys(hot.merges) : NULL;
-        PyErr_Format(
-            named ? PyExc_ValueError : PyExc_TypeError,
-            "merge: expected a name%s%.200R or native_merge(...), found %.200R",
-            names ? " of " : "", names ? names : Py_None, merge);
+        PyObject *names = merge_names();
+        if (names != NULL)
+            PyErr_Format(named ? PyExc_ValueError : PyExc_TypeError,
+                         "merge: expected one of %U or native_merge(...), found %.200R",
+                         names, merge);
         Py_XDECREF(names);
     }
     return (struct merge *)found;

@@ -22,7 +22,7 @@ import pytest
 import pyfaster
 from pyfaster import _cabi, _hot
 from pyfaster._native import ffi, lib
-from pyfaster.errors import ClosedError, StoreFullError, error_for
+from pyfaster.errors import ClosedError, StoreFullError, core_error
 
 STATUS = _cabi.enumerators("faster_status")
 OK, NOT_FOUND, SHORT, RETRY = (
@@ -488,12 +488,12 @@ def test_the_error_factory_is_checked(script: Script) -> None:
     """A factory that gives no exception is an error itself; one that raises wins."""
     script.answers["upsert"], session = [FULL], script.session()
     try:
-        no_exception: Any = lambda status, where, key: 3  # noqa: E731 - one line
+        no_exception: Any = lambda *said: 3  # noqa: E731 - one line
         _hot.set_error_factory(no_exception)
         with pytest.raises(SystemError, match="no exception"):
             session.upsert(b"k", b"v")
-        _hot.set_error_factory(lambda status, where, key: [][status])
+        _hot.set_error_factory(lambda *said: [][said[0]])
         with pytest.raises(IndexError):
             session.upsert(b"k", b"v")
     finally:
-        _hot.set_error_factory(error_for)
+        _hot.set_error_factory(core_error)

@@ -6,6 +6,8 @@ Sessions that die in awkward places: each test once crashed the interpreter.
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import weakref
 from typing import Any
 
@@ -77,3 +79,55 @@ def test_a_session_that_ends_while_its_key_is_encoded() -> None:
             session.read(Ending())  # type: ignore[arg-type] # stands for an int
         with pytest.raises(ClosedError):
             session.read(5)
+
+
+IN_FINALIZERS = """
+import gc, sys, pyfaster
+
+class Last:
+    def __del__(self):
+        store = self.store
+        for use in (
+            lambda: len(store),
+            lambda: list(store),
+            lambda: store.read_view(b"k").__enter__(),
+            lambda: store.read(b"k"),
+            lambda: store.upsert_many([b"k"], [b"w"]),
+            lambda: store.session("new").read(b"k"),
+            lambda: store.stats(),
+            lambda: bool(store),
+        ):
+            try:
+                use()
+            except pyfaster.ClosedError:
+                pass
+        sys.stdout.write("survived ")
+
+def make():
+    store = pyfaster.open()
+    store[b"k"] = b"v"
+    session = store.session() if {extra} else None
+    last = Last()
+    last.store, last.session, store.last = store, session, last
+    return store
+
+for _ in range(5):
+    make()
+    {collect}
+kept = make()
+"""
+
+
+@pytest.mark.parametrize("extra", [False, True])
+@pytest.mark.parametrize("collect", ["gc.collect()", "pass"])
+def test_a_finalizer_that_uses_its_store(extra: bool, collect: str) -> None:
+    """A __del__ in a cycle with the store gets ClosedError at worst, at exit too."""
+    code = IN_FINALIZERS.format(extra=extra, collect=collect)
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("survived") >= 5

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import inspect as mi
 
 from pyfaster.errors import CodecError
+from pyfaster_codecs._complaints import complaint
 from pyfaster_codecs._fidelity import require_same, same
 from pyfaster_codecs._keys import bare, key_obstacle, walk
 from pyfaster_codecs._names import check_schema, type_label
@@ -24,6 +25,12 @@ from pyfaster_codecs._names import check_schema, type_label
 T = TypeVar("T")
 
 PREFIX = "msgpack:"
+
+_encode_unordered = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+_ENUM_ADVICE = (
+    "; give all its members texts, or give all of them ints, or write a codec for it "
+    "with pyfaster_codecs.codec"
+)
 
 
 class MsgPack(Generic[T]):
@@ -92,10 +99,9 @@ class MsgPack(Generic[T]):
                 as it is.
         """
         try:
-            back: Any = self._decode(self._encode(value))
+            back: Any = self._decode(self._encode_as_given(value))
         except msgspec.DecodeError as exc:
-            kind = TypeError if ", got `" in str(exc) else ValueError
-            raise kind(f"{self.name}: {exc}") from exc
+            raise complaint(value, exc, self.name) from exc
         except RecursionError as exc:
             raise ValueError(
                 f"{self.name}: the object contains itself or is nested too deeply"
@@ -107,6 +113,13 @@ class MsgPack(Generic[T]):
         if not same(value, back):
             require_same(value, back, self.name)
         return self._encode(back)
+
+    def _encode_as_given(self, value: object) -> bytes:
+        """Encode what may be of another type; then the decoder says what is wrong."""
+        try:
+            return self._encode(value)
+        except TypeError:  # also a dict that cannot be sorted, where none is declared
+            return _encode_unordered(value)
 
     def decode(self, data: bytes, /) -> T:
         """
@@ -129,7 +142,10 @@ def _type_tree(kind: object) -> mi.Type:
         tree = mi.type_info(kind)
         msgspec.msgpack.Decoder(kind)
     except (TypeError, NameError) as exc:
-        raise CodecError(f"{kind!r} cannot be stored as MessagePack: {exc}") from exc
+        advice = _ENUM_ADVICE if str(exc).startswith("Enums") else ""
+        raise CodecError(
+            f"{kind!r} cannot be stored as MessagePack: {exc}{advice}"
+        ) from exc
     for node in walk(tree):
         if isinstance(node, mi.CustomType):
             raise CodecError(
@@ -158,9 +174,11 @@ def _can_be_ordered(tree: mi.Type) -> bool:
 
 def known_to_msgspec(kind: object) -> bool:
     """
-    Say whether msgspec can handle a type at its top level.
+    Say whether a type is msgspec's business at its top level.
+
+    So are types that it knows and refuses: `MsgPack` then says why.
     """
     try:
         return not isinstance(mi.type_info(kind), mi.CustomType)
     except (TypeError, NameError):
-        return False
+        return True

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 #: The interface that this module was written against.
 ABI = 1
 
+_CLOSED = -5004
+
 #: Failures of the system are above this and are -errno; ours are below.
 SYSTEM_LOWEST = -4095
 
@@ -110,16 +112,21 @@ class Kv:
     """
     The handle of a store in the core.
 
-    It must outlive every session opened from it, which holds it for that purpose.
-    Leaving it open until it is collected warns.
+    Its memory must outlive every session opened from it, which holds `handle` for that
+    purpose. Leaving it open until it is collected warns.
+
+    Attributes:
+        handle: What frees the store when nobody holds it any more. The collector does
+            not see it, so it outlives all finalizers of the same garbage; what
+            `ffi.gc` gives would be one of those.
     """
 
-    __slots__ = ("_c", "_closed")
+    __slots__ = ("_c", "_closed", "handle")
 
     def __init__(self, c: Any) -> None:
-        # Freed when the pointer's object goes, which is after every finalizer of the
-        # same garbage has run: sessions are freed by their finalizers.
-        self._c = ffi.gc(c, lib.faster_kv_free)
+        free = ffi.cast("uintptr_t", ffi.addressof(lib, "faster_kv_free"))
+        self.handle = _hot.handle(int(ffi.cast("uintptr_t", c)), int(free))
+        self._c = c
         self._closed = False
 
     @property
@@ -210,7 +217,12 @@ def session_open(kv: Kv) -> int:
     return int(ffi.cast("uintptr_t", out[0]))
 
 
-def _session(address: int) -> Any:
+def _session(address: int, where: str) -> Any:
+    """
+    The session at an address; 0 is that of one whose finalizer has run.
+    """
+    if address == 0:
+        raise error_for(_CLOSED, where)
     return ffi.cast("struct faster_session *", address)
 
 
@@ -218,7 +230,7 @@ def session_wait(session: int) -> None:
     """
     Let other threads go on before a call is made again.
     """
-    lib.faster_session_wait(_session(session))
+    lib.faster_session_wait(_session(session, "waiting"))
 
 
 # --- scans --------------------------------------------------------------------------
@@ -247,6 +259,7 @@ def scan_next(
 
     Cost: one C call, GIL released throughout.
     """
+    session_c = _session(session, "scanning")
     keys.require(count)
     if values is not None:
         values.require(count)
@@ -254,7 +267,7 @@ def scan_next(
     (keys_c, *_), (values_c, *_) = borrowed
     found, need_key, need_value = (ffi.new("uint64_t *") for _ in range(3))
     rooms = keys_c, values_c, count, found, need_key, need_value
-    status = lib.faster_scan_next(_session(session), cursor.c, *rooms)
+    status = lib.faster_scan_next(session_c, cursor.c, *rooms)
     if _check(status, "scanning") == lib.FASTER_SHORT and found[0] == 0:
         return 0, int(need_key[0]), int(need_value[0])
     return int(found[0]), 0, 0
@@ -275,11 +288,12 @@ def view_open(kv: Kv, session: int, key: Buffer) -> tuple[int, memoryview | None
     """
     data = _borrow("uint8_t", view_of(key))
     view = ffi.new("struct faster_view *")
-    status = lib.faster_view_open(_session(session), data, len(data), view)
-    if _check(status, "borrowing a value") != lib.FASTER_OK:
+    session_c = _session(session, "read_view")
+    status = lib.faster_view_open(session_c, data, len(data), view)
+    if _check(status, "read_view") != lib.FASTER_OK:
         return status, None
     pin = int(ffi.cast("uintptr_t", view))
-    _pins[pin] = (kv.c, view)
+    _pins[pin] = (kv.handle, kv.c, view)
     # The last slice to go gives the record back.
     pinned = ffi.gc(view.data, partial(_view_end, pin))
     return status, memoryview(ffi.buffer(pinned, view.size)).toreadonly()
@@ -287,11 +301,12 @@ def view_open(kv: Kv, session: int, key: Buffer) -> tuple[int, memoryview | None
 
 #: What C needs for giving views back. Kept here, where no garbage collection can take
 #: the store away before the view.
-_pins: dict[int, tuple[Any, Any]] = {}
+_pins: dict[int, tuple[object, Any, Any]] = {}
 
 
 def _view_end(pin: int, _data: Any) -> None:
-    lib.faster_view_close(*_pins.pop(pin))
+    _, store, view = _pins.pop(pin)
+    lib.faster_view_close(store, view)
 
 
 def view_close(view: memoryview) -> None:

@@ -23,8 +23,8 @@ from pyfaster.errors import (
 from pyfaster.hookspecs import DeviceScheme
 from pyfaster.protocols import NATIVE_KINDS, VALUE_TYPES, Codec, HashChoice
 
-#: Extras of the distribution `pyfaster` that bring a device scheme.
-DEVICE_EXTRAS = {"file": "file", "uring": "uring"}
+#: Device schemes that extras of the distribution `pyfaster` bring; none in this version.
+DEVICE_EXTRAS: dict[str, str] = {}
 #: The distribution that most codecs and hashes come from.
 CODECS_DISTRIBUTION = "pyfaster-codecs"
 
@@ -60,10 +60,11 @@ def codec_for(spec: object, *, role: str, registry: Registry) -> Codec[Any]:
     if flaw:
         raise CodecError(f"{origin}: the codec {codec!r} {flaw}")
     if role == "key" and not codec.canonical:
+        reason = getattr(codec, "not_a_key_because", None)
         raise CodecError(
             f"key={_show(spec)}: the codec {codec.name!r} may not serve keys, because "
             "equal objects can have different bytes with it; use bytes, str, int or a "
-            "fixed-size type as key"
+            "fixed-size type as key" + (f"; here: {reason}" if reason else "")
         )
     result: Codec[Any] = codec
     return result
@@ -226,14 +227,15 @@ def device_for(scheme: str, *, registry: Registry) -> DeviceScheme:
     if offer is not None:
         scheme_found: DeviceScheme = offer.thing
         return scheme_found
-    text = f"no installed plugin serves the device {scheme!r}"
+    text = f"no plugin for the device {scheme!r} is installed"
     if scheme in DEVICE_EXTRAS:
-        advice = pip_line(DEVICE_EXTRAS[scheme])
+        advice = f"; {pip_line(DEVICE_EXTRAS[scheme])}"
     else:
-        known = registry.names("pyfaster_devices")
-        there = f"there are {', '.join(known)}" if known else "there are none"
-        advice = f"{there}; install the distribution that brings it"
+        advice = (
+            ", and none is part of this release yet: stores in files are not part of "
+            "this version"
+        )
     raise PluginMissingError(
-        f"{text}: {advice}; pyfaster.open() without a path keeps everything in "
+        f"{text}{advice}; pyfaster.open() without a path keeps everything in "
         f"memory{_failures(registry)}"
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyfaster import _batch, _cabi, _hot
 from pyfaster import _merges as _merges  # tells the C module the names of merges
 from pyfaster._builtin_codecs import hot_codec
-from pyfaster.errors import ConfigError, error_for
+from pyfaster.errors import ConfigError, core_error
 
 if TYPE_CHECKING:
     from typing import Self
@@ -30,7 +30,7 @@ _STATUS = _cabi.enumerators("faster_status")
 _NOT_FOUND = _STATUS["FASTER_NOT_FOUND"]
 _RETRY = _STATUS["FASTER_RETRY"]
 
-_hot.set_error_factory(error_for)
+_hot.set_error_factory(core_error)
 
 
 class Session(_hot.Session[K, V]):
@@ -61,6 +61,7 @@ class Session(_hot.Session[K, V]):
         value_codec: Codec[V],
         *,
         name: str | None = None,
+        page_size: int = 0,
     ) -> Self:
         """
         Open a session.
@@ -73,10 +74,13 @@ class Session(_hot.Session[K, V]):
             value_codec: How values become bytes.
 
             name: What to call it.
+
+            page_size: The store's, in bytes, which errors quote; 0 when unknown.
         """
         key = hot_codec(key_codec, key=True)
         value = hot_codec(value_codec)
-        self = super().__new__(cls, _cabi.session_open(kv), kv, key, value)
+        address = _cabi.session_open(kv)
+        self = super().__new__(cls, address, kv, key, value, kv.handle, page_size)
         self._columns = _batch.Columns(
             _batch.Column("keys", key_codec, key),
             _batch.Column("values", value_codec, value),

@@ -34,7 +34,6 @@ from pyfaster.errors import (
     PluginWarning,
     SessionBusyError,
     error_for,
-    pip_line,
 )
 from pyfaster.events import Watch
 
@@ -213,7 +212,11 @@ class FasterKv(SessionDelegate[K, V]):
     def _open_session(self, name: str | None) -> Session[K, V]:
         try:
             session: Session[K, V] = Session(
-                self._kv, self.key_codec, self.value_codec, name=name
+                self._kv,
+                self.key_codec,
+                self.value_codec,
+                name=name,
+                page_size=self.config.page_size,
             )
         except FasterError as error:
             raise error_for(error.status, self._place()) from error
@@ -314,7 +317,7 @@ class FasterKv(SessionDelegate[K, V]):
 
     def checkpoint(self) -> None:
         """
-        Take a checkpoint.
+        Take a checkpoint; no store of this version can.
 
         Raises:
             PluginMissingError: No checkpoint provider is installed.
@@ -323,12 +326,12 @@ class FasterKv(SessionDelegate[K, V]):
         """
         if self._registry.checkpoint_provider() is None:
             raise PluginMissingError(
-                f"{self._place()}: nobody here takes checkpoints; "
-                f"{pip_line('checkpoint')}"
+                f"{self._place()}: checkpoints are not part of this version yet; no "
+                "plugin for them is installed, and none is part of this release"
             )
         raise ConfigError(
-            f"{self._place()}: a store in memory has nowhere to keep a checkpoint; "
-            "open one with a path"
+            f"{self._place()}: a store in memory has nowhere to keep a checkpoint, and "
+            "stores in files are not part of this version yet"
         )
 
     @property

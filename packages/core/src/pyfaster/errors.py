@@ -17,6 +17,9 @@ from dataclasses import dataclass
 KEY_SIZE_MAX = 65_535
 
 _SHOWN = 40
+_NOTHING = "; nothing changed"
+#: Failures of a whole call, which no item of a batch is to blame for.
+_OF_CALLS = (-5004, -5006, -5007)
 
 
 class FasterError(Exception):
@@ -226,7 +229,7 @@ STATUS_ERRORS: dict[int, tuple[type[FasterError], str, str]] = {
     -5004: (
         ClosedError,
         "the store or session has been closed",
-        "open a new one, or close it later",
+        "open a new one",
     ),
     -5005: (
         StoreFullError,
@@ -312,7 +315,7 @@ def error_for(
     Returns:
         An exception, not raised, whose `status` is the number.
     """
-    text = f"{where}: key {_show(key)}" if key is not None else f"{where}"
+    text = _begin(where, key)
     if status in STATUS_ERRORS:
         kind, found, advice = STATUS_ERRORS[status]
         figures = _figures(status, where, key, size, limit)
@@ -326,11 +329,75 @@ def error_for(
     )
 
 
+def core_error(
+    status: int,
+    where: str,
+    key: object,
+    item: int,
+    done: int,
+    size: int,
+    limit: int,
+    page_size: int,
+    note: str | None,
+) -> FasterError:
+    """
+    Make the exception for an operation that the C module ran.
+
+    Args:
+        status: As in `error_for`.
+
+        where: The operation.
+
+        key: The key as the user gave it, or None.
+
+        item: Which item of a batch failed; -1 outside of batches.
+
+        done: How many items of a batch were done before; -1 outside of batches.
+
+        size: How large the refused key or value was; -1 when unknown.
+
+        limit: How large it may be; 0 when unknown.
+
+        page_size: The store's; 0 when it does not matter.
+
+        note: What was found, where the status says too little.
+    """
+    place = Place(where, page_size=page_size)
+    if status in _OF_CALLS:
+        item, key = -1, None
+    error = error_for(
+        status,
+        place if item < 0 else Place(f"{where}: item {item:,}", page_size=page_size),
+        key,
+        size=None if size < 0 else size,
+        limit=limit or None,
+    )
+    (text,) = error.args[-1:]
+    if note is not None:
+        text = (
+            f"{_begin(f'{where}: item {item:,}' if item >= 0 else where, key)}: {note}"
+        )
+    if done >= 0:
+        text = text.replace(_NOTHING, "") + _NOTHING
+    if done > 0:
+        some = "item 0 was" if done == 1 else f"items 0 to {done - 1:,} were"
+        text = f"{text.removesuffix(_NOTHING)}; {some} done"
+    error.args = (*error.args[:-1], text)
+    return error
+
+
 def pip_line(extra: str) -> str:
     """
     What a user types to get an optional part of pyfaster.
     """
     return f'pip install "pyfaster[{extra}]"'
+
+
+def _begin(where: object, key: object) -> str:
+    """
+    The beginning of a message.
+    """
+    return f"{where}: key {_show(key)}" if key is not None else f"{where}"
 
 
 def _show(key: object) -> str:
@@ -410,6 +477,7 @@ __all__ = [
     "TooManySessionsError",
     "UnsupportedFormatError",
     "ValueTooLargeError",
+    "core_error",
     "error_for",
     "pip_line",
 ]
