@@ -109,8 +109,8 @@ int faster_compare_and_set(struct faster_session *session, const void *key,
     return run_write(session, &update);
 }
 
-/* The arguments as update_word wants them: a word to compute with, a whole key, and room
- * for the result. */
+/* The arguments as update_word wants them: a word to compute with, a whole key, and
+ * room for the result. */
 FASTER_INLINE bool is_word_merge(const struct faster_kv *kv,
                                  const struct faster_merge *merge, uint64_t key_size,
                                  uint64_t input_size, const void *out,

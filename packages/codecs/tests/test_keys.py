@@ -7,8 +7,10 @@ import re
 from datetime import datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
+from functools import reduce
 from itertools import combinations, product
-from typing import Any, Literal, NamedTuple, Union
+from operator import or_
+from typing import Any, Literal, NamedTuple
 
 import codec_shapes as shapes
 import msgspec
@@ -145,7 +147,8 @@ PARTS: list[Any] = [0, 1, 2, -1, False, True, None, "", "a", "1", "True"]
 
 def nested(kind: Any) -> list[tuple[Any, Any]]:
     """Types that hold a type, each with how to make its object of an item."""
-    pair = NamedTuple("pair", [("item", kind), ("more", int)])  # type: ignore[misc]
+    fields = [("item", kind), ("more", int)]
+    pair = NamedTuple("pair", fields)  # type: ignore[misc] # of a given type
     cell = msgspec.defstruct("cell", [("item", kind)], frozen=True)
     return [
         (kind, lambda item: item),
@@ -167,7 +170,9 @@ def test_equal_members_of_literals_have_equal_bytes(
 ) -> None:
     """Of any Literal, or union of them, wherever it stands: equal keys, equal bytes."""
     each: Any = [Literal[part] for part in parts]
-    kind: Any = Union[tuple(each)] if apart else Literal[tuple(parts)]
+    kind: Any = Literal[tuple(parts)]
+    if apart:
+        kind = reduce(or_, each)
     clash = any(one == two for one, two in combinations(parts, 2))
     for whole, make in nested(kind):
         codec = MsgPack(whole, name="it")

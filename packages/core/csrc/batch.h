@@ -11,7 +11,8 @@
  * Model
  *   A batch is an operation, its items, and a place for its results.  The core says
  *   FASTER_SHORT when the next result has no room; the place is enlarged and the batch
- *   goes on where it stood.  A long batch crosses in slices, so that signals are noticed.
+ *   goes on where it stood.  A long batch crosses in slices, so that signals are
+ *   noticed.
  *
  * Invariants
  *   Q1  An error tells in its attribute `done` how many items were finished.
@@ -99,13 +100,13 @@ static int batch_run(const struct session *self, struct batch *batch) {
     if (count > BATCH_SLICE && batch->done == 0 &&
         find_refused(self, batch, &status) < count) /* Q2 */
         return status;
-    do {
-        uint64_t left = count - batch->done;
-        uint64_t end = batch->done + (left < BATCH_SLICE ? left : BATCH_SLICE);
+    uint64_t end = batch->done;
+    do { /* FASTER_OK means that the items before `end` are done */
+        end += count - end < BATCH_SLICE ? count - end : BATCH_SLICE;
         status = batch_slice(self, batch, end);
-        if (status == FASTER_OK && batch->done < count && PyErr_CheckSignals() != 0)
+        if (status == FASTER_OK && end < count && PyErr_CheckSignals() != 0)
             status = RAISED;
-    } while (status == FASTER_OK && batch->done < count);
+    } while (status == FASTER_OK && end < count);
     return status;
 }
 

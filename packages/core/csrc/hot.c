@@ -485,7 +485,8 @@ static PyObject *session_close(PyObject *object, PyObject *Py_UNUSED(none)) {
     struct session *self = (struct session *)object;
     struct faster_session *session = self->session;
     int status = FASTER_OK;
-    Py_BEGIN_ALLOW_THREADS; /* a store that is being closed may hold its lock for long */
+    /* A store that is being closed may hold its lock for long. */
+    Py_BEGIN_ALLOW_THREADS;
     if (session != NULL)
         status = hot.table->session_close(session);
     Py_END_ALLOW_THREADS;

@@ -206,7 +206,7 @@ static inline int finish(int status, const char *where, PyObject *key) {
     return raise_status(status, where, key);
 }
 
-/* --- sizes, for messages and before a batch is cut into slices ------------------------ */
+/* --- sizes, for messages and before a batch is cut into slices ------------------- */
 
 enum { RECORD_HEAD = 24, PAGE_HEAD = 64, KEY_MAX = UINT16_MAX };
 

@@ -72,7 +72,8 @@ def test_a_session_that_ends_while_its_key_is_encoded() -> None:
 
         class Ending:
             def __index__(self) -> int:
-                session.__del__()  # type: ignore[attr-defined] # what the collector calls
+                # what the collector calls
+                session.__del__()  # type: ignore[attr-defined] # of the C type
                 return 5
 
         with pytest.raises(ClosedError):

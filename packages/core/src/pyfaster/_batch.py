@@ -90,7 +90,8 @@ class Column:
                 f"{self.role}: an array of dtype {array.dtype} found, but the codec "
                 f"{self.codec.name!r} has no dtype; pass a list"
             )
-        if not rows or expected in _FORMATS:
+        numbers = isinstance(expected, str) and expected in _FORMATS
+        if not rows or numbers:
             wanted = numpy.dtype(expected)
             if array.dtype != wanted:
                 raise TypeError(

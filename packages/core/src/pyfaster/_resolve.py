@@ -23,7 +23,7 @@ from pyfaster.errors import (
 from pyfaster.hookspecs import DeviceScheme
 from pyfaster.protocols import NATIVE_KINDS, VALUE_TYPES, Codec, HashChoice
 
-#: Device schemes that extras of the distribution `pyfaster` bring; none in this version.
+#: Device schemes that extras of `pyfaster` bring; none in this version.
 DEVICE_EXTRAS: dict[str, str] = {}
 #: The distribution that most codecs and hashes come from.
 CODECS_DISTRIBUTION = "pyfaster-codecs"

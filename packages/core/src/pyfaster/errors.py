@@ -362,12 +362,12 @@ def core_error(
 
         note: What was found, where the status says too little.
     """
-    place = Place(where, page_size=page_size)
     if status in _OF_CALLS:
         item, key = -1, None
+    place = f"{where}: item {item:,}" if item >= 0 else where
     error = error_for(
         status,
-        place if item < 0 else Place(f"{where}: item {item:,}", page_size=page_size),
+        Place(place, page_size=page_size),
         key,
         size=None if size < 0 else size,
         limit=limit or None,

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""
+Every example of the pages and of the docstrings runs, and prints what it says.
+
+A block that needs more than the core says so in its first line (see examples.py). Here
+is held which of them run in which environment, so that none is left out unseen.
+"""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import examples
+import house
+
+GROUPS = tomllib.loads(house.text(house.ROOT / "pyproject.toml"))["dependency-groups"]
+#: What nox installs in every environment of its session `tests`.
+EVERYWHERE = {re.split(r"\W", need)[0] for need in GROUPS["test"]} & set(examples.NEEDS)
+PLUGINS = {package.name for package in house.PACKAGES} & set(examples.NEEDS)
+#: May be in no environment of nox: such blocks run where somebody has it.
+OPTIONAL = {"pyarrow"}
+#: What the imports of a block show it to need; the core's own dependencies are there.
+SHOWN_BY = {
+    **{module: need for need, module in examples.NEEDS.items()},
+    "msgspec": "codecs",
+    "xxhash": "codecs",
+}
+CORE = {"pyfaster", "pydantic"}
+
+PYTHON_PAGES = examples.pages("python")
+HERE = [p for p in PYTHON_PAGES if examples.chosen(p, examples.installed())]
+CONSOLE_PAGES = examples.pages("console")
+
+
+def test_every_fence_is_found() -> None:
+    """No page hides an example from this test by its fence or its marks."""
+    marks = {"python": {"needs"}, "console": {"status"}}
+    for language, known in marks.items():
+        for page in house.files(".md"):
+            found = examples.blocks(page, language)
+            fences = re.findall(
+                rf"^[ \t]*[`~]{{3,}}[ \t]*{language}", house.text(page), re.M
+            )
+            assert len(found) == len(fences), house.name(page)
+            assert [block.line for block in found if block.marks.keys() - known] == []
+
+
+def test_blocks_say_what_they_need() -> None:
+    """A block's marks cover its imports, and name only what is known."""
+    breaches = []
+    for page in PYTHON_PAGES:
+        for block in examples.blocks(page, "python"):
+            foreign = imported(block.text) - CORE - sys.stdlib_module_names
+            lacking = {SHOWN_BY.get(name, name) for name in foreign} - block.needs
+            unknown = block.needs - examples.NEEDS.keys()
+            if lacking or unknown:
+                breaches.append((house.name(page), block.line, lacking, unknown))
+    assert breaches == []
+
+
+def imported(source: str) -> set[str]:
+    """Give the top packages that some code imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def test_nox_runs_every_block() -> None:
+    """Each block runs in the environment with all plugins, but for what is optional."""
+    have = EVERYWHERE | PLUGINS | OPTIONAL
+    for page in PYTHON_PAGES:
+        assert examples.chosen(page, have) == examples.blocks(page, "python")
+
+
+def test_pages_that_every_environment_runs() -> None:
+    """The README, the guide and the settings need no plugin at all."""
+    for name in ("README.md", "packages/core/README.md", "docs/settings.md"):
+        page = house.ROOT / name
+        assert examples.chosen(page, ()) == examples.blocks(page, "python") != []
+    guide = house.ROOT / "docs" / "guide.md"
+    have = EVERYWHERE | OPTIONAL
+    assert examples.chosen(guide, have) == examples.blocks(guide, "python") != []
+
+
+def test_what_this_environment_must_have(request: pytest.FixtureRequest) -> None:
+    """What nox installs is here: the tools always, a plugin where its tests run."""
+    tested = {
+        plugin for plugin in PLUGINS if f"packages/{plugin}/tests" in args(request)
+    }
+    assert (EVERYWHERE | tested) - examples.installed() == set()
+
+
+def args(request: pytest.FixtureRequest) -> set[str]:
+    """Give the folders that this run of pytest was asked to test."""
+    return {Path(arg).as_posix() for arg in request.config.args}
+
+
+@pytest.mark.parametrize("page", HERE, ids=house.name)
+def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    """A page's blocks run in order, in a process of their own, without a warning."""
+    program = Path(examples.__file__)
+    done = python("-W", "error", program, page, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    expected = [block.line for block in examples.chosen(page, examples.installed())]
+    assert json.loads(done.stdout) == expected
+
+
+def python(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run this interpreter in a folder."""
+    return subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "200", "PYTHONUTF8": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def commands(block: examples.Block) -> list[tuple[list[str], str]]:
+    """Give the commands of a console block, each with what it prints."""
+    first, *rest = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
+    assert first == "", f"line {block.line}: output before the first command"
+    split = (part.partition("\n") for part in rest)
+    return [(shlex.split(command), output) for command, _, output in split]
+
+
+@pytest.mark.parametrize("page", CONSOLE_PAGES, ids=house.name)
+def test_the_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    """Commands end with the status that the page says, and print what it shows."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "one.py").write_text("total = total + one\n")
+    checker = doctest.OutputChecker()
+    for block in examples.blocks(page, "console"):
+        for words, output in commands(block):
+            assert words[0] == "pyfaster"
+            done = python("-m", *words, folder=tmp_path)
+            status = int(block.marks.get("status", "0"))
+            assert done.returncode == status, (words, done.stderr)
+            printed = done.stdout if status == 0 else done.stderr
+            same = checker.check_output(output, printed, doctest.ELLIPSIS)
+            assert same, f"{words}\nexpected:\n{output}\nprinted:\n{printed}"
+
+
+def modules() -> dict[str, str]:
+    """Give the installed packages' modules with examples, each with its source."""
+    found = {}
+    for source in sorted(house.ROOT.glob("packages/*/src")):
+        for path in sorted(source.rglob("*.py")):
+            parts = path.relative_to(source).with_suffix("").parts
+            if ">>> " in house.text(path) and find_spec(parts[0]):
+                words = parts[:-1] if parts[-1] == "__init__" else parts
+                found[".".join(words)] = house.text(path)
+    return found
+
+
+MODULES = modules()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_docstrings_run(name: str) -> None:
+    """Every `>>>` of a module is run, none is overlooked, and each gives its result."""
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.failed == 0
+    assert results.attempted == MODULES[name].count(">>> ") > 0
+
+
+@pytest.mark.once
+def test_docstrings_of_every_package_are_looked_at() -> None:
+    """The full environment finds the modules of all distributions."""
+    modules = house.ROOT.glob("packages/*/src/*/__init__.py")
+    expected = {path.parent.name for path in modules}
+    assert len(expected) == len(house.PACKAGES)
+    missing = {name for name in expected if not find_spec(name)}
+    assert missing == set()
