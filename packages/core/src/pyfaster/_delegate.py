@@ -182,6 +182,10 @@ class SessionDelegate(StoreMapping[K, V]):
         """
         if len(args) == 2:
             return self._session().update(*args, **items)
+        if len(args) == 1 and isinstance(args[0], (str, bytes)):
+            raise TypeError(
+                f"update({args[0]!r}): give items, or a key and a function of its value"
+            )
         if len(args) > 2:
             raise TypeError(
                 f"update() takes items, or a key and a function, found {len(args)} "

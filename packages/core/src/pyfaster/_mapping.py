@@ -82,7 +82,7 @@ class StoreMapping(MutableMapping[K, V]):
 
     def __bool__(self) -> bool:
         """
-        Whether there is any key; looks no further than the first.
+        Whether there is any key: scans up to the first, past what was deleted.
         """
         return next(iter(self), _MISSING) is not _MISSING
 
@@ -141,15 +141,6 @@ class StoreMapping(MutableMapping[K, V]):
         if default is _MISSING:
             raise KeyError(key)
         return default
-
-    def popitem(self) -> tuple[K, V]:
-        """
-        Remove some key and give it with its value.
-        """
-        for key, value in self.scan_items():
-            if self.delete(key):
-                return key, value
-        raise KeyError("popitem(): the store is empty")
 
     def setdefault(self, key: K, default: Any = None, /) -> Any:
         """

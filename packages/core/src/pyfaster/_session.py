@@ -204,7 +204,10 @@ class Session(_hot.Session[K, V]):
 
             inputs: As the values of `upsert_many`.
 
-            merge: A merge's name, or what `native_merge` gave.
+            merge: What `native_merge` gave, or a name: "add", "min", "max" of numbers;
+                "bit_or", "bit_and" of integers; "append" to bytes and texts of varying
+                size; "set_if_absent"; "put_newest", which keeps the value with the
+                larger unsigned number in its first 8 bytes.
 
             returning: Whether the new values are wanted.
 

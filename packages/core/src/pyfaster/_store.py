@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyfaster import _cabi
 from pyfaster._delegate import SessionDelegate
@@ -48,6 +48,7 @@ V = TypeVar("V")
 _CLOSED = -5004
 _FORKED = -5007
 _TIMEOUT_MAX = 86_400.0
+_NOTHING: Any = object()
 
 
 class FasterKv(SessionDelegate[K, V]):
@@ -90,6 +91,7 @@ class FasterKv(SessionDelegate[K, V]):
         self._untold = [True]  # popped by whoever tells the plugins of the end
         self._plugin_errors: list[tuple[str, Exception]] = []
         self._watch = Watch(name)
+        self._popping: Iterator[K] | None = None  # under the lock
         ghost = weakref.ref(self)  # the store and its threads' locals are no cycle
 
         def open_for_thread() -> Session[K, V]:
@@ -291,6 +293,38 @@ class FasterKv(SessionDelegate[K, V]):
         )
 
     # --- the store as a whole -------------------------------------------------------
+
+    def popitem(self) -> tuple[K, V]:
+        """
+        Remove some key, the oldest first, and give it with its value.
+
+        Raises:
+            KeyError: The store is empty.
+
+        Cost: goes on where the last call of any thread stood, so emptying a store this
+            way scans it about once. Not one step: a value that another thread sets
+            between the reading and the removal is lost.
+        """
+        while True:
+            key, fresh = self._next_to_pop()
+            if key is _NOTHING:
+                if fresh:
+                    raise KeyError("popitem(): the store is empty")
+                continue
+            value = self.read(key, _NOTHING)
+            if value is not _NOTHING and self.delete(key):
+                return key, value
+
+    def _next_to_pop(self) -> tuple[Any, bool]:
+        """
+        The next key of the scan that `popitem` shares, and whether it just began.
+        """
+        with self._lock:
+            fresh = self._popping is None
+            keys = iter(self) if self._popping is None else self._popping
+            key = next(keys, _NOTHING)
+            self._popping = None if key is _NOTHING else keys
+        return key, fresh
 
     def stats(self) -> StoreStats:
         """
