@@ -160,7 +160,7 @@ int faster_rmw(struct faster_session *session, const struct faster_merge *merge,
     if (is_word_merge(session->kv, merge, key_size, input_size, out, capacity)) {
         int result = merge_word(session, merge, key, key_size, input, out);
         if (faster_likely(result != FASTER_PENDING)) {
-            if (value_size != NULL) {
+            if (result == FASTER_OK && value_size != NULL) {
                 *value_size = 8;
             }
             return result;

@@ -20,6 +20,23 @@ static int thread_count(void) {
     return count;
 }
 
+static void do_nothing(void *context, uint32_t thread) {
+    (void)context;
+    (void)thread;
+}
+
+/* The system may count a thread for a moment after it was joined: the fewest of many
+ * looks. */
+static int fewest_threads(void) {
+    int fewest = thread_count();
+    for (int i = 0; i < 200; i++) {
+        thread_yield();
+        int count = thread_count();
+        fewest = count < fewest ? count : fewest;
+    }
+    return fewest;
+}
+
 static void set_word(struct faster_session *session, uint64_t key, int expected) {
     int result;
     do {
@@ -33,7 +50,9 @@ static void set_word(struct faster_session *session, uint64_t key, int expected)
 
 /* The worker is inside when the handle is freed: it is waited for, not left behind. */
 static void p5_free_ends_the_worker_in_the_middle_of_a_growth(void) {
-    int before = thread_count();
+    harness_threads(1, do_nothing,
+                    NULL); /* with the first a sanitizer starts its own */
+    int before = fewest_threads();
     for (int round = 0; round < 5; round++) {
         struct faster_kv_config config = kit_config(KIT_WORD);
         config.memory = 0;
@@ -46,7 +65,7 @@ static void p5_free_ends_the_worker_in_the_middle_of_a_growth(void) {
         CHECK_INT(faster_kv_grow_index(kv), FASTER_OK);
         faster_session_free(session);
         faster_kv_free(kv);
-        CHECK_INT(thread_count(), before);
+        CHECK_INT(fewest_threads(), before);
     }
 }
 
