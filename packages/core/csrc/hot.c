@@ -632,6 +632,7 @@ static PyObject *hot_set_merges(PyObject *Py_UNUSED(module), PyObject *merges) {
     if (copy == NULL)
         return NULL;
     hot.merges = copy; /* the old one stays: a method may be using a merge of it */
+    Py_CLEAR(hot.recent_name);
     return Py_NewRef(Py_None);
 }
 

@@ -107,8 +107,10 @@ struct session {
 
 static struct {
     const struct faster_hot_table *table;
-    PyObject *factory; /* core_error() of errors.py */
-    PyObject *merges;  /* dict of name -> Merge */
+    PyObject *factory;     /* core_error() of errors.py */
+    PyObject *merges;      /* dict of name -> Merge */
+    PyObject *recent_name; /* the name found last */
+    struct merge *recent;
     PyTypeObject *codec, *merge, *items, *session;
 } hot;
 

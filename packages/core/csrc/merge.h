@@ -65,21 +65,36 @@ static const char *merge_note(int native, int status, int fixed) {
     return NULL;
 }
 
+/* Look a name up, and keep it as the recent one: a loop says the same object again. */
+static struct merge *find_named(PyObject *name) {
+    struct merge *found = NULL;
+    if (PyUnicode_Check(name) && hot.merges != NULL)
+        found = (struct merge *)PyDict_GetItemWithError(hot.merges, name);
+    if (found != NULL && PyUnicode_CheckExact(name)) {
+        PyObject *before = hot.recent_name;
+        hot.recent_name = Py_NewRef(name);
+        hot.recent = found;
+        Py_XDECREF(before);
+    }
+    return found;
+}
+
 /* Find what `merge=` means; the result is borrowed from what cannot change. */
 static struct merge *find_merge(PyObject *merge) {
+    if (merge == hot.recent_name)
+        return hot.recent;
     if (Py_IS_TYPE(merge, hot.merge))
         return (struct merge *)merge;
-    int named = PyUnicode_Check(merge) && hot.merges != NULL;
-    PyObject *found = named ? PyDict_GetItemWithError(hot.merges, merge) : NULL;
+    struct merge *found = find_named(merge);
     if (found == NULL && !PyErr_Occurred()) {
         PyObject *names = merge_names();
         if (names != NULL)
-            PyErr_Format(named ? PyExc_ValueError : PyExc_TypeError,
+            PyErr_Format(PyUnicode_Check(merge) ? PyExc_ValueError : PyExc_TypeError,
                          "merge: expected one of %U or native_merge(...), found %.200R",
                          names, merge);
         Py_XDECREF(names);
     }
-    return (struct merge *)found;
+    return found;
 }
 
 #define MERGE_MEMBER(slot) T_OBJECT, offsetof(struct merge, head.held[slot]), READONLY
