@@ -231,7 +231,7 @@ static void file_and_leave(void *context, uint32_t thread) {
 
 static struct filed filed_actions[SHARED_THREADS * 300000];
 
-static void i3_every_action_of_many_threads_runs_once(void) {
+static void e3_every_action_of_many_threads_runs_once(void) {
     enum { MOST = sizeof filed_actions / sizeof filed_actions[0] / SHARED_THREADS };
     uint64_t each = harness_count(60000);
     struct filing filing = {filed_actions, each < MOST ? each : MOST};
@@ -249,4 +249,4 @@ static void i3_every_action_of_many_threads_runs_once(void) {
 
 HARNESS_MAIN(TEST(t01_memory_is_reused_only_when_nobody_looks),
              TEST(e2_the_slot_is_a_lock), TEST(m2_a_slot_belongs_to_who_took_it),
-             TEST(i3_every_action_of_many_threads_runs_once))
+             TEST(e3_every_action_of_many_threads_runs_once))

@@ -31,7 +31,7 @@ static void enter(struct epoch_slot *slot) {
     CHECK_INT(epoch_enter(&epoch, slot), FASTER_OK);
 }
 
-static void i1_epochs_start_at_1_and_each_bump_adds_1(void) {
+static void e1_epochs_start_at_1_and_each_bump_adds_1(void) {
     epoch_init(&epoch, 1);
     for (uint64_t e = 1; e < 100; e++) {
         CHECK_U64(current(), e);
@@ -243,7 +243,7 @@ static void i1_no_two_bumps_come_from_the_same_epoch(void) {
     epoch_destroy(&epoch);
 }
 
-HARNESS_MAIN(TEST(i1_epochs_start_at_1_and_each_bump_adds_1),
+HARNESS_MAIN(TEST(e1_epochs_start_at_1_and_each_bump_adds_1),
              TEST(i2_a_slot_holds_the_epoch_of_its_entry_or_refresh),
              TEST(e2_a_second_entry_is_refused_and_changes_nothing),
              TEST(e2_a_helper_inside_means_try_again),

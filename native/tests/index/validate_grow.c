@@ -120,7 +120,7 @@ static void g0_load_starts_growth_and_insertions_end_it(void) {
 }
 
 /* I3: while a chunk is SPLITTING its keys are answered with RETRY, others as ever. */
-static void i3_a_splitting_chunk_answers_retry(void) {
+static void g1_a_splitting_chunk_answers_retry(void) {
     struct kit *kit = kit_open(BITS, RECORDS, UINT64_MAX, 0, false);
     struct kit_user user = kit_user(kit);
     uint64_t inside = kit_hash(1, 0, 0, BITS);
@@ -550,7 +550,7 @@ static void i5_buckets_are_not_discarded_under_a_reader(void) {
 
 HARNESS_MAIN(TEST(t13_every_key_survives_every_doubling), TEST(x11_growth_grows),
              TEST(g0_load_starts_growth_and_insertions_end_it),
-             TEST(i3_a_splitting_chunk_answers_retry),
+             TEST(g1_a_splitting_chunk_answers_retry),
              TEST(m5_lookups_from_before_a_split_cannot_publish),
              TEST(m2_tentative_words_are_dropped_by_a_split),
              TEST(i4_chains_of_mixed_sides_stay_reachable),
