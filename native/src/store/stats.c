@@ -33,6 +33,9 @@ static void fill_index(struct faster_kv *kv, struct faster_kv_stats *stats) {
     struct index_table *table = index_current(&kv->index);
     struct index_table *next = table_next(table);
     struct index_table *newest = next != NULL ? next : table;
+    /* Before the count of growths: who reads 0 here reads a count that has it. */
+    stats->index_growing =
+        atomic_load_explicit(&kv->index.growing, memory_order_acquire); /* index.h M3 */
     stats->index_bytes = index_bytes(&kv->index);
     stats->index_buckets = newest->mask + 1;
     /* relaxed: figures, all four */
@@ -41,7 +44,6 @@ static void fill_index(struct faster_kv *kv, struct faster_kv_stats *stats) {
     /* relaxed: as above */
     stats->index_growths =
         atomic_load_explicit(&kv->index.growths, memory_order_relaxed);
-    stats->index_growing = next != NULL;
     /* relaxed: as above */
     stats->index_saturated =
         atomic_load_explicit(&kv->index.saturated, memory_order_relaxed);
