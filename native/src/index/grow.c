@@ -265,9 +265,7 @@ static int split_chunk(struct index *index, struct index_table *table, uint64_t 
 
 /*
  * Split the next chunk, if one is left.  FASTER_NOT_FOUND when none is.  A chunk whose
- * split ran out of memory is claimed again only by giving the claim back, which is
- * possible while nobody has claimed a later one; else the worker finds it
- * (retry_failed).
+ * split ran out of memory is not claimed again: the worker finds it (retry_failed).
  */
 int index_step(struct index *index, struct index_table *table) {
     /* Who finds all chunks claimed (the worker, before retry_failed) is ordered after

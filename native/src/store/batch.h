@@ -18,7 +18,8 @@
  *      find     match the bucket, prefetch the record
  *      finish   do the operation
  *
- *   The first two only look; finish acts, with exactly the entry that find saw (R3).
+ *   The first two only look.  A read counts only if the entry is still what find saw; a
+ *   word is changed in place under its lock; any other update looks up again (R3).
  *   An item that finish cannot end (FASTER_RETRY) ends the block; it is then done like
  *   a single operation, and the next block begins behind it.
  *
