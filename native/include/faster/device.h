@@ -25,6 +25,11 @@
  *       untouched.
  *   V9  close waits for what is in flight, completes it, and frees the context; it is
  *       called once, last.
+ *   V10 A device may gather accepted requests; poll hands on what was gathered and
+ *       completes what is ready.  Whoever has submitted calls poll, or wait, before it
+ *       relies on progress; from then on requests are completed without further calls.
+ *   V11 wait is poll, and when that completed nothing it sleeps until something has
+ *       been completed, by whomever, or the time is over.
  */
 #ifndef FASTER_DEVICE_H
 #define FASTER_DEVICE_H
@@ -38,9 +43,13 @@ enum { FASTER_DEVICE_DONE = 0x600D };
 
 /* What a device declares of itself: bits of `capabilities`. */
 enum {
-    FASTER_DEVICE_VOLATILE = 1, /* contents end with the process */
-    FASTER_DEVICE_DISCARDS = 2, /* accepts writes and keeps nothing */
-    FASTER_DEVICE_TRUNCATES = 4 /* truncate_before gives space back */
+    FASTER_DEVICE_VOLATILE = 1,  /* contents end with the process */
+    FASTER_DEVICE_DISCARDS = 2,  /* accepts writes and keeps nothing */
+    FASTER_DEVICE_TRUNCATES = 4, /* truncate_before gives space back */
+    FASTER_DEVICE_FLUSHES = 8,   /* sync makes completed writes survive a power cut */
+    FASTER_DEVICE_FORKS = 16,    /* a child may go on using it after fork() */
+    FASTER_DEVICE_SHARED = 32,   /* several processes may have it open */
+    FASTER_DEVICE_POWERSAFE = 64 /* a power cut leaves sectors not being written alone */
 };
 
 /* One request's end.  The device calls `done` once; `done` never blocks. */
@@ -58,6 +67,9 @@ struct faster_device {
     uint32_t sector_size;  /* unit of atomic writes: a power of two, at least 512 */
     uint32_t alignment;    /* of offsets, lengths and buffers: a power of two */
     uint64_t capacity;     /* bytes it can hold; 0 when only the system limits it */
+    uint64_t max_io;       /* bytes of one request at most; 0 when it has no limit */
+    uint32_t atomic_unit;  /* bytes a power cut leaves old or new, never mixed; 0: none */
+    uint32_t reserved;     /* zero */
 
     int (*read)(void *context, uint64_t offset, void *buffer, uint64_t length,
                 const struct faster_completion *completion);
@@ -65,7 +77,8 @@ struct faster_device {
                  const struct faster_completion *completion);
     int (*sync)(void *context, const struct faster_completion *completion);
     int (*truncate_before)(void *context, uint64_t offset);
-    int (*poll)(void *context); /* finish what is ready; how many were completed */
+    int (*poll)(void *context); /* V10; how many requests it completed, or a failure */
+    int (*wait)(void *context, uint32_t timeout_ms); /* V11; returns as poll */
     int (*close)(void *context);
 };
 

@@ -106,6 +106,8 @@ int device_sync_wait(const struct faster_device *device);
 int device_truncate_before(const struct faster_device *device, uint64_t offset);
 /* Finish what is ready.  Returns how many were completed, or a failure. */
 int device_poll(const struct faster_device *device);
+/* The same, and sleep until something is completed or the time is over (V11). */
+int device_wait(const struct faster_device *device, uint32_t timeout_ms);
 /* Wait for what is in flight and end the device (V9); once, last. */
 int device_close(const struct faster_device *device);
 

@@ -15,7 +15,7 @@ enum { SECTOR_MIN = 512 };
 static bool has_all_functions(const struct faster_device *device) {
     return device->read != NULL && device->write != NULL && device->sync != NULL &&
            device->truncate_before != NULL && device->poll != NULL &&
-           device->close != NULL;
+           device->wait != NULL && device->close != NULL;
 }
 
 int device_validate(const struct faster_device *device) {
@@ -98,7 +98,8 @@ static int accepted(struct device_request *request, int result) {
 static int check_range(const struct faster_device *device, uint64_t offset,
                        const void *buffer, uint64_t length) {
     uint64_t misfit = device->alignment - 1;
-    if (!device_range_exists(offset, length)) {
+    if (!device_range_exists(offset, length) ||
+        (device->max_io != 0 && length > device->max_io)) {
         return -EINVAL;
     }
     return ((offset | length | (uintptr_t)buffer) & misfit) == 0 ? 0 : -EINVAL;
@@ -140,6 +141,10 @@ int device_truncate_before(const struct faster_device *device, uint64_t offset) 
 
 int device_poll(const struct faster_device *device) {
     return device->poll(device->context);
+}
+
+int device_wait(const struct faster_device *device, uint32_t timeout_ms) {
+    return device->wait(device->context, timeout_ms);
 }
 
 int device_close(const struct faster_device *device) {

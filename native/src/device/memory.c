@@ -297,6 +297,12 @@ static int memory_poll(void *context) {
     return 0; /* everything was completed when it was submitted */
 }
 
+/* V11: as null_wait. */
+static int memory_wait(void *context, uint32_t timeout_ms) {
+    (void)timeout_ms;
+    return memory_poll(context);
+}
+
 static void memory_free(struct memory *memory) {
     remove_first(memory, memory->count);
     lock_destroy(&memory->lock);
@@ -365,6 +371,7 @@ int device_open_memory(uint64_t segment_size, uint64_t capacity,
         .sync = memory_sync,
         .truncate_before = memory_truncate_before,
         .poll = memory_poll,
+        .wait = memory_wait,
         .close = memory_close,
     };
     return 0;

@@ -64,6 +64,11 @@ static int script_poll(void *context) {
     return 1;
 }
 
+static int script_wait(void *context, uint32_t timeout_ms) {
+    (void)timeout_ms;
+    return script_poll(context);
+}
+
 static int script_close(void *context) {
     struct script *script = context;
     return script->result;
@@ -82,6 +87,7 @@ static struct faster_device scripted(struct script *script) {
         .sync = script_sync,
         .truncate_before = script_truncate_before,
         .poll = script_poll,
+        .wait = script_wait,
         .close = script_close,
     };
 }
