@@ -35,8 +35,9 @@ class DeviceScheme:
     Attributes:
         name: The scheme; lower-case letters, digits, "+", "-" and ".".
 
-        factory: Called with what follows the scheme and keyword settings; gives the
-            device.
+        factory: Called with what follows the scheme and a
+            `pyfaster.protocols.DeviceSettings`; gives a `NativeDevice` or a
+            `PythonDevice`.
 
         capabilities: What the device promises, by name.
     """

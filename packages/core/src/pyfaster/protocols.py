@@ -8,7 +8,8 @@ hooks return is said in `pyfaster.hookspecs`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
@@ -127,3 +128,98 @@ class HashChoice:
 
     name: str
     native_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """
+    What a device's factory is given beside the place it opens.
+
+    Attributes:
+        store_id: Written into the header of each segment; a segment of another store
+            is refused.
+
+        generation: Goes up at every recovery; also in the headers.
+
+        segment_size: Bytes of the log that one file holds, a power of two.
+
+        options: What the user gave as `device_options`, unchecked.
+    """
+
+    store_id: int
+    generation: int = 1
+    segment_size: int = 1 << 30
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@runtime_checkable
+class NativeDevice(Protocol):
+    """
+    A device written in C, opaque to Python.
+
+    The core calls `close` of the C table once, after the store's last request; the
+    object is kept until then. An object whose table was never taken frees the device
+    itself.
+    """
+
+    def __faster_device__(self, abi: int, /) -> int:
+        """
+        Hand the device over.
+
+        Args:
+            abi: The number of the interface that the core speaks.
+
+        Returns:
+            The address of a `struct faster_device` (faster/device.h), which lives as
+            long as this object.
+
+        Raises:
+            ClosedError: It was handed over before, or is closed.
+        """
+        ...
+
+
+@runtime_checkable
+class PythonDevice(Protocol):
+    """
+    A device written in Python; the core's threads call it with the GIL held.
+
+    Beside these methods it may have the attributes `sector_size` (512), `alignment`
+    (1), `capacity` (0: none), `max_io` (0: no limit), `atomic_unit` (0), `threads` (1:
+    how many of its calls may run at once) and `capabilities` (names of `enum` bits of
+    faster/device.h in lower case, such as {"volatile", "flushes"}).
+
+    An exception is an I/O error: an OSError keeps its errno, any other becomes EIO. The
+    exception itself is kept as the cause.
+    """
+
+    def read(self, offset: int, buffer: memoryview, /) -> int:
+        """
+        Fill the buffer from `offset`; give how many bytes there were, fewer only where
+        the device ends. The buffer is valid until the call returns.
+        """
+        ...
+
+    def write(self, offset: int, buffer: memoryview, /) -> int:
+        """
+        Write the whole buffer at `offset`; give how many bytes were written.
+        """
+        ...
+
+    def sync(self) -> None:
+        """
+        Make what was written before survive a power cut.
+        """
+        ...
+
+    def truncate_before(self, offset: int, /) -> None:
+        """
+        Let bytes below `offset` go.
+        """
+        ...
+
+    def close(self) -> None:
+        """
+        End; called once, after the last request.
+        """
+        ...
