@@ -8,7 +8,9 @@
  *   one thread at a time, which the core checks (FASTER_E_BUSY).
  *
  *   Single operations never wait.  They may return FASTER_RETRY; the caller then calls
- *   faster_session_wait() (in Python: with the GIL released) and calls again.
+ *   faster_session_wait() (in Python: with the GIL released) and calls again.  They may
+ *   return FASTER_PENDING when only the device has the record: nothing has been done
+ *   then, and faster_start() begins the same operation as one that may wait.
  *   Functions whose comment says "Blocks: yes" retry by themselves and must not be
  *   called by a thread that others may be waiting for.
  *
@@ -78,6 +80,8 @@ struct faster_merge {
     faster_merge_fn native; /* for FASTER_MERGE_NATIVE, else NULL */
 };
 
+struct faster_device;
+
 struct faster_kv_config {
     uint32_t size;       /* sizeof(struct faster_kv_config) when the caller was built */
     uint32_t layout;     /* enum faster_layout */
@@ -90,13 +94,21 @@ struct faster_kv_config {
     uint64_t expected_keys;  /* size the index ahead for these; 0 means start small */
     uint32_t index_permille; /* share of the budget the index may take; 0 means 500 */
     uint32_t sessions_max;   /* 1 ... 4096; 0 means 4096 */
+
+    /* Larger than memory: where the log's older pages go.  The store closes the device
+     * when it is closed, also when opening fails.  Needs a memory budget. */
+    const struct faster_device *device; /* NULL: everything stays in memory */
+    uint64_t store_id;                  /* seeds the checksums of records */
+    uint64_t read_cache;       /* bytes of the budget for records read back; 0: none */
+    uint32_t mutable_permille; /* of the log's memory, changed in place; 0 means 900 */
+    uint32_t reserved;
 };
 
 struct faster_kv;
 struct faster_session;
 
 /*
- * Open an in-memory store.
+ * Open a store.
  * Blocks: no.  Allocates: the index and the log's address space.
  * Errors: FASTER_E_CONFIG for a setting out of range; FASTER_E_FULL when the budget
  * (or, without one, half of the physical memory) cannot hold the index for
@@ -171,6 +183,11 @@ int faster_rmw(struct faster_session *session, const struct faster_merge *merge,
                const void *key, uint64_t key_size, const void *input,
                uint64_t input_size, void *out, uint64_t capacity, uint64_t *value_size);
 
+/* Remove a key without asking whether it is there: never waits for the device.
+ * Outcomes: FASTER_OK, FASTER_NOT_FOUND when it surely was not, FASTER_RETRY.
+ * Errors: FASTER_E_FULL. */
+int faster_discard(struct faster_session *session, const void *key, uint64_t key_size);
+
 /*
  * Set `value` only if the present value equals `expected` byte for byte.
  * Outcomes: FASTER_OK, FASTER_MISMATCH, FASTER_NOT_FOUND, FASTER_RETRY.
@@ -180,6 +197,92 @@ int faster_compare_and_set(struct faster_session *session, const void *key,
                            uint64_t key_size, const void *expected,
                            uint64_t expected_size, const void *value,
                            uint64_t value_size);
+
+/* --- operations that may wait for the device ------------------------------------- */
+
+enum faster_operation_kind {
+    FASTER_READ = 1,
+    FASTER_UPSERT = 2,
+    FASTER_INSERT = 3,
+    FASTER_DELETE = 4,
+    FASTER_DISCARD = 5,
+    FASTER_RMW = 6,
+    FASTER_COMPARE = 7
+};
+
+/* What is asked; everything is copied when the operation has to wait. */
+struct faster_operation {
+    uint32_t kind; /* enum faster_operation_kind */
+    uint32_t reserved;
+    const void *key;
+    uint64_t key_size;
+    const void *value; /* the new value, or the input of a merge */
+    uint64_t value_size;
+    const void *expected; /* FASTER_COMPARE */
+    uint64_t expected_size;
+    const struct faster_merge *merge; /* FASTER_RMW */
+    uint64_t context;                 /* given back with the result */
+};
+
+/* An operation on its way, and then its result.  Freed by the caller. */
+struct faster_pending;
+
+/* How an operation ended.  Pointers are valid until it is freed. */
+struct faster_result {
+    uint32_t kind;
+    int32_t status; /* as the single operation's, never RETRY, PENDING or SHORT */
+    uint64_t context;
+    uint64_t serial; /* of an update; 0 for a read */
+    const uint8_t *key;
+    uint64_t key_size;
+    const uint8_t *value; /* of a read, or the new value of a FASTER_RMW */
+    uint64_t value_size;
+    uint64_t device_reads; /* how many it took */
+};
+
+/*
+ * Begin an operation.  What can be done in memory is done: the results are those of the
+ * single operation, with a value in `out` (which may be NULL for updates).  Else
+ * FASTER_PENDING: *pending is the operation on its way, and an update has its serial
+ * number, unless an earlier update of the session is on its way to the same key: then
+ * it and all updates after it wait their turn.
+ * Blocks: no.  Allocates: the pending operation.  Errors: -ENOMEM.
+ */
+int faster_start(struct faster_session *session,
+                 const struct faster_operation *operation, void *out, uint64_t capacity,
+                 uint64_t *value_size, struct faster_pending **pending);
+
+/*
+ * Wait for one pending operation, or with NULL for any, at most so long; with a timeout
+ * of 0 only look.  Operations that others wait for go on, too.
+ * FASTER_OK: it is finished (with NULL: faster_next_finished has one).  FASTER_NOT_FOUND
+ * with NULL: nothing is pending.  Errors: FASTER_E_TIMEOUT.
+ * Blocks: yes, up to timeout_ms.
+ */
+int faster_wait(struct faster_session *session, struct faster_pending *pending,
+                uint32_t timeout_ms);
+
+/* Take the next finished operation; FASTER_NOT_FOUND when there is none.  One that
+ * faster_wait has waited for is not given here. */
+int faster_next_finished(struct faster_session *session,
+                         struct faster_pending **pending);
+
+/* How a finished operation ended. */
+void faster_result_of(const struct faster_pending *pending,
+                      struct faster_result *result);
+
+/* Forget an operation.  One that is not finished goes on to its end unseen: an update
+ * still takes place.  Errors: as faster_start. */
+int faster_forget(struct faster_session *session, struct faster_pending *pending);
+
+/* How many operations are on their way: neither finished nor forgotten. */
+uint64_t faster_pending_count(struct faster_session *session);
+
+/* Write a word of 8 bytes, the number 1, to a descriptor (an eventfd or a socket that
+ * does not block) whenever the device has completed something; -1 for none. */
+int faster_session_notify(struct faster_session *session, int64_t descriptor);
+
+/* --- batches ---------------------------------------------------------------------- */
 
 /* Many items in one buffer.  With offsets, item i is data[offsets[i] .. offsets[i+1]);
  * without (NULL), item i is `size` bytes at data + i * stride. */
@@ -257,6 +360,23 @@ int faster_view_open(struct faster_session *session, const void *key, uint64_t k
 /* Give a borrowed value back.  Any thread, at any time before faster_kv_free. */
 void faster_view_close(struct faster_kv *kv, const struct faster_view *view);
 
+/* --- the log and its device ------------------------------------------------------- */
+
+/* Have everything that is in the log now written to the device; evict also frees its
+ * memory.  Without a device nothing happens.
+ * Blocks: yes, up to timeout_ms.  Errors: FASTER_E_TIMEOUT, why a write failed. */
+int faster_kv_flush(struct faster_kv *kv, uint32_t timeout_ms);
+int faster_kv_evict(struct faster_kv *kv, uint32_t timeout_ms);
+
+/* Let writing begin again after it has failed (faster_kv_failure). */
+int faster_kv_resume(struct faster_kv *kv);
+
+/* The status that stopped writing to the device, and which bytes could not be written;
+ * FASTER_OK when nothing has. */
+int faster_kv_failure(struct faster_kv *kv, uint64_t *from, uint64_t *until);
+
+/* --- figures ---------------------------------------------------------------------- */
+
 struct faster_kv_stats {
     uint32_t size; /* sizeof(struct faster_kv_stats) when the caller was built */
     uint32_t sessions;
@@ -280,6 +400,22 @@ struct faster_kv_stats {
     uint64_t compares; /* compare-and-sets that set */
     uint64_t retries;  /* attempts that had to start again */
     uint64_t epoch;
+
+    /* of a log with a device; without one head is begin */
+    uint64_t address_head;           /* first in memory */
+    uint64_t address_flushed;        /* everything below is on the device */
+    uint64_t address_safe_read_only; /* nothing below changes any more */
+    uint64_t pages_evicted;
+    uint64_t memory_used;  /* of the budget: log, index, cache, buffers */
+    uint64_t memory_limit; /* 0 when there is none */
+    uint64_t device_reads; /* records read back */
+    uint64_t device_read_bytes;
+    uint64_t device_write_bytes;
+    uint64_t pending;         /* operations on their way */
+    uint64_t cache_hits;      /* reads that the read cache answered */
+    uint64_t cache_insertions;
+    uint64_t cache_evictions; /* records that left the cache */
+    uint64_t cache_bytes;
 };
 
 /* Take figures.  Fields beyond stats->size are not written. */
@@ -327,6 +463,14 @@ struct faster_hot_table {
     int (*session_close)(struct faster_session *);
     void (*session_free)(struct faster_session *);
     const char *(*error_text)(int);
+    int (*discard)(struct faster_session *, const void *, uint64_t);
+    int (*start)(struct faster_session *, const struct faster_operation *, void *,
+                 uint64_t, uint64_t *, struct faster_pending **);
+    int (*wait)(struct faster_session *, struct faster_pending *, uint32_t);
+    int (*next_finished)(struct faster_session *, struct faster_pending **);
+    void (*result_of)(const struct faster_pending *, struct faster_result *);
+    int (*forget)(struct faster_session *, struct faster_pending *);
+    uint64_t (*pending_count)(struct faster_session *);
 };
 
 const struct faster_hot_table *faster_hot_table(void);

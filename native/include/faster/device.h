@@ -43,13 +43,14 @@ enum { FASTER_DEVICE_DONE = 0x600D };
 
 /* What a device declares of itself: bits of `capabilities`. */
 enum {
-    FASTER_DEVICE_VOLATILE = 1,  /* contents end with the process */
-    FASTER_DEVICE_DISCARDS = 2,  /* accepts writes and keeps nothing */
-    FASTER_DEVICE_TRUNCATES = 4, /* truncate_before gives space back */
-    FASTER_DEVICE_FLUSHES = 8,   /* sync makes completed writes survive a power cut */
-    FASTER_DEVICE_FORKS = 16,    /* a child may go on using it after fork() */
-    FASTER_DEVICE_SHARED = 32,   /* several processes may have it open */
-    FASTER_DEVICE_POWERSAFE = 64 /* a power cut leaves sectors not being written alone */
+    FASTER_DEVICE_VOLATILE = 1,   /* contents end with the process */
+    FASTER_DEVICE_DISCARDS = 2,   /* accepts writes and keeps nothing */
+    FASTER_DEVICE_TRUNCATES = 4,  /* truncate_before gives space back */
+    FASTER_DEVICE_FLUSHES = 8,    /* sync makes completed writes survive a power cut */
+    FASTER_DEVICE_FORKS = 16,     /* a child may go on using it after fork() */
+    FASTER_DEVICE_SHARED = 32,    /* several processes may have it open */
+    FASTER_DEVICE_POWERSAFE = 64, /* a power cut spares sectors not being written */
+    FASTER_DEVICE_DRIVEN = 128 /* who waits gets completions soonest by calling wait */
 };
 
 /* One request's end.  The device calls `done` once; `done` never blocks. */

@@ -8,7 +8,8 @@
  *   The user sets one number for the memory of a store.  Whoever wants memory asks here
  *   first; what is refused has not been taken.
  *
- * Model      used, and limit (UINT64_MAX when there is none).
+ * Model      used, limit (UINT64_MAX when there is none), and wanted: what somebody was
+ *            refused, for whoever can give memory back.
  * Invariants
  *   I1  used never exceeds limit, but for what was forced (budget_force).
  * Ordering   Relaxed throughout: the counter guards an amount, not data.
@@ -24,16 +25,27 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct budget {
     uint64_t limit; /* set once */
     _Atomic uint64_t used;
+    _Atomic uint64_t wanted;
+    _Atomic bool dry; /* nobody can give anything back */
+
+    /* Told that something is wanted; NULL when nobody can give memory back.  Set once. */
+    void (*yield)(void *context);
+    void *context;
 };
 
 static inline void budget_init(struct budget *budget, uint64_t limit) {
     budget->limit = limit != 0 ? limit : UINT64_MAX;
     atomic_init(&budget->used, 0);
+    atomic_init(&budget->wanted, 0);
+    atomic_init(&budget->dry, false);
+    budget->yield = NULL;
+    budget->context = NULL;
 }
 
 static inline uint64_t budget_used(struct budget *budget) {
@@ -58,6 +70,41 @@ static inline bool budget_take(struct budget *budget, uint64_t bytes) {
 static inline void budget_force(struct budget *budget, uint64_t bytes) {
     /* relaxed: an amount, see Ordering */
     (void)atomic_fetch_add_explicit(&budget->used, bytes, memory_order_relaxed);
+}
+
+/* What was refused is needed: whether somebody may give it back, so that it is worth
+ * asking again. */
+static inline bool budget_want(struct budget *budget, uint64_t bytes) {
+    /* relaxed: an amount, see Ordering */
+    atomic_store_explicit(&budget->wanted, bytes, memory_order_relaxed);
+    if (budget->yield == NULL) {
+        return false;
+    }
+    budget->yield(budget->context);
+    /* relaxed: a hint; who is told no may ask again */
+    return !atomic_load_explicit(&budget->dry, memory_order_relaxed);
+}
+
+/* Whoever wanted something has it. */
+static inline void budget_sated(struct budget *budget) {
+    /* relaxed: an amount, see Ordering */
+    atomic_store_explicit(&budget->wanted, 0, memory_order_relaxed);
+}
+
+/* Bytes by which use and wishes together exceed the limit. */
+static inline uint64_t budget_excess(struct budget *budget) {
+    /* relaxed: amounts, see Ordering */
+    uint64_t wanted = atomic_load_explicit(&budget->wanted, memory_order_relaxed);
+    uint64_t sum = budget_used(budget) + wanted;
+    return sum > budget->limit ? sum - budget->limit : 0;
+}
+
+/* Bytes that neither use nor wishes lay claim to. */
+static inline uint64_t budget_left(struct budget *budget) {
+    /* relaxed: amounts, see Ordering */
+    uint64_t wanted = atomic_load_explicit(&budget->wanted, memory_order_relaxed);
+    uint64_t sum = budget_used(budget) + wanted;
+    return sum < budget->limit ? budget->limit - sum : 0;
 }
 
 static inline void budget_give(struct budget *budget, uint64_t bytes) {

@@ -17,7 +17,7 @@
  * Invariants none
  * Ordering   A post happens before the wait that takes it; a leave before the next
  *            enter.
- * Progress   lock_enter and wakeup_wait block, nothing else does
+ * Progress   lock_enter and the waits block, nothing else does
  * Threads    any
  * Errors     -errno from thread_start, lock_init and wakeup_init
  * Limits     none
@@ -27,6 +27,7 @@
 #ifndef FASTER_BASE_THREAD_H
 #define FASTER_BASE_THREAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #if defined(_WIN32)
@@ -73,6 +74,8 @@ int wakeup_init(struct wakeup *wakeup);
 void wakeup_destroy(struct wakeup *wakeup);
 void wakeup_post(struct wakeup *wakeup);
 void wakeup_wait(struct wakeup *wakeup);
+/* The same for at most so long; whether a post was taken. */
+bool wakeup_wait_ms(struct wakeup *wakeup, uint32_t timeout_ms);
 
 /* Run `run(context)` on a new thread that no signal is delivered to.  `thread` stays
  * where it is until it was joined. */

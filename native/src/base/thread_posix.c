@@ -32,6 +32,12 @@ void wakeup_post(struct wakeup *wakeup) {
 void wakeup_wait(struct wakeup *wakeup) {
     (void)dispatch_semaphore_wait(wakeup->semaphore, DISPATCH_TIME_FOREVER);
 }
+
+bool wakeup_wait_ms(struct wakeup *wakeup, uint32_t timeout_ms) {
+    dispatch_time_t end =
+        dispatch_time(DISPATCH_TIME_NOW, (int64_t)timeout_ms * (int64_t)NSEC_PER_MSEC);
+    return dispatch_semaphore_wait(wakeup->semaphore, end) == 0;
+}
 #else
 int wakeup_init(struct wakeup *wakeup) {
     return sem_init(&wakeup->semaphore, 0, 0) == 0 ? 0 : -errno;
@@ -48,6 +54,38 @@ void wakeup_wait(struct wakeup *wakeup) {
     while (sem_wait(&wakeup->semaphore) != 0 && errno == EINTR) {
         /* ends with the next post */
     }
+}
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30)
+enum { WAKEUP_CLOCK = CLOCK_MONOTONIC };
+
+static int wait_until(sem_t *semaphore, const struct timespec *end) {
+    return sem_clockwait(semaphore, WAKEUP_CLOCK, end);
+}
+#else
+/* The older form counts by a clock that can be set; a step of it makes a wait longer or
+ * shorter, never lose a post. */
+enum { WAKEUP_CLOCK = CLOCK_REALTIME };
+
+static int wait_until(sem_t *semaphore, const struct timespec *end) {
+    return sem_timedwait(semaphore, end);
+}
+#endif
+
+bool wakeup_wait_ms(struct wakeup *wakeup, uint32_t timeout_ms) {
+    struct timespec end;
+    int result;
+    (void)clock_gettime(WAKEUP_CLOCK, &end);
+    end.tv_sec += (time_t)(timeout_ms / 1000u);
+    end.tv_nsec += (long)(timeout_ms % 1000u) * 1000000;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_sec++;
+        end.tv_nsec -= 1000000000;
+    }
+    do { /* ends at `end` at the latest */
+        result = wait_until(&wakeup->semaphore, &end);
+    } while (result != 0 && errno == EINTR);
+    return result == 0;
 }
 #endif
 

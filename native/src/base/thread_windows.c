@@ -32,6 +32,10 @@ void wakeup_wait(struct wakeup *wakeup) {
     (void)WaitForSingleObject(wakeup->semaphore, INFINITE);
 }
 
+bool wakeup_wait_ms(struct wakeup *wakeup, uint32_t timeout_ms) {
+    return WaitForSingleObject(wakeup->semaphore, timeout_ms) == WAIT_OBJECT_0;
+}
+
 static DWORD WINAPI thread_main(LPVOID argument) {
     struct thread *thread = argument;
     thread->run(thread->context);

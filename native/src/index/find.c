@@ -62,7 +62,9 @@ static int extend_chain(const struct index_ref *ref, _Atomic uint64_t **place) {
     uint64_t none = 0;
     uint64_t number = overflow_take(&ref->table->pool, false);
     if (number == 0) {
-        return FASTER_E_FULL;
+        struct overflow_pool *pool = &ref->table->pool;
+        bool later = budget_want(pool->budget, overflow_next_bytes(pool));
+        return later ? FASTER_RETRY : FASTER_E_FULL;
     }
     /* seq_cst as in M2: a rescan that does not see the link is before it.  The number
      * of a lost CAS stays unused until the table ends; losses are rare. */

@@ -41,6 +41,12 @@ static int start_growth(struct index *index) {
     if (error == 0) {
         error = table_new(index, table->bits + 1, &next);
     }
+    if (error == FASTER_E_FULL && budget_want(index->budget, table->bytes * 2)) {
+        /* The log gives pages up; the next insertions try again. */
+        atomic_store_explicit(&index->growing, false, memory_order_release); /* M3 */
+        return error;
+    }
+    budget_sated(index->budget);
     if (error != 0) {
         return refuse_growth(index, error);
     }

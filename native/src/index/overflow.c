@@ -39,6 +39,7 @@ static bool ensure_part(struct overflow_pool *pool, uint32_t part, bool forced) 
     } else if (!budget_take(pool->budget, bytes)) {
         return false;
     }
+    budget_sated(pool->budget);
     struct index_bucket *fresh = memory_lines_new(bytes);
     if (fresh == NULL) {
         budget_give(pool->budget, bytes);
@@ -60,6 +61,12 @@ static bool ensure_part(struct overflow_pool *pool, uint32_t part, bool forced) 
     /* relaxed: a figure */
     (void)atomic_fetch_add_explicit(&pool->bytes, bytes, memory_order_relaxed);
     return true;
+}
+
+uint64_t overflow_next_bytes(struct overflow_pool *pool) {
+    /* relaxed: what is wanted is a guess all the same */
+    uint64_t taken = atomic_load_explicit(&pool->next, memory_order_relaxed);
+    return part_bytes(bit_highest(taken + POOL_FIRST) - bit_highest(POOL_FIRST));
 }
 
 uint64_t overflow_take(struct overflow_pool *pool, bool forced) {

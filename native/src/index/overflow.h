@@ -49,6 +49,9 @@ struct overflow_pool {
 void overflow_init(struct overflow_pool *pool, struct budget *budget);
 void overflow_destroy(struct overflow_pool *pool);
 
+/* Bytes that must be free for overflow_take to succeed, when it has just refused. */
+uint64_t overflow_next_bytes(struct overflow_pool *pool);
+
 /* A new bucket's number, or 0.  `forced` ignores the budget: a split must end. */
 uint64_t overflow_take(struct overflow_pool *pool, bool forced);
 

@@ -8,17 +8,27 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/memory.h"
+#include "format/record_format.h"
+#include "log/disk.h"
 
-static int commit_page(struct hlog *log, uint64_t page) {
-    if ((page + 1) << log->page_bits > log->range ||
-        !budget_take(log->budget, log->page_size)) {
+int hlog_commit_page(struct hlog *log, uint64_t page) {
+    uint64_t place = (page << log->page_bits) & log->ring_mask;
+    if (!budget_take(log->budget, log->page_size)) {
         return FASTER_E_FULL;
     }
-    if (memory_commit(log->base + (page << log->page_bits), log->page_size) != 0) {
+    if (memory_commit(log->base + place, log->page_size) != 0) {
         budget_give(log->budget, log->page_size);
         return FASTER_E_FULL;
     }
     return FASTER_OK;
+}
+
+/* Whether the tail may move into a page (I4). */
+static int open_page(struct hlog *log, uint64_t page) {
+    if ((page + 1) << log->page_bits > log->end) {
+        return FASTER_E_FULL;
+    }
+    return log->disk != NULL ? disk_page_ready(log, page) : hlog_commit_page(log, page);
 }
 
 int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
@@ -28,6 +38,9 @@ int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
     /* The tail has TAIL_PAGE_BITS for a page's number: more would begin again at 0. */
     uint64_t most = (uint64_t)1 << (TAIL_PAGE_BITS + page_bits);
     log->range = align_up(range < most ? range : most, log->page_size);
+    log->end = log->range;
+    log->ring_mask = power_of_two_at_least(log->range) - 1;
+    log->disk = NULL;
     log->epoch = epoch;
     log->budget = budget;
     log->pins = calloc((size_t)(log->range >> page_bits), sizeof *log->pins);
@@ -38,13 +51,14 @@ int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
         return -ENOMEM;
     }
     atomic_init(&log->begin, ADDRESS_FIRST);
+    atomic_init(&log->head, ADDRESS_FIRST);
     atomic_init(&log->read_only, ADDRESS_FIRST);
     atomic_init(&log->safe_read_only, ADDRESS_FIRST);
     for (int i = 0; i < HLOG_SHIFTS_MAX; i++) {
         atomic_init(&log->shifts[i].busy, false);
     }
     atomic_init(&log->tail, tail_make(0, ADDRESS_FIRST));
-    int error = commit_page(log, 0); /* I4 */
+    int error = open_page(log, 0);
     if (error != FASTER_OK) {
         hlog_destroy(log);
     }
@@ -89,7 +103,7 @@ int hlog_reserve_slow(struct hlog *log, uint64_t size, uint64_t before,
     if (offset > log->page_size) {
         return FASTER_RETRY;
     }
-    int error = commit_page(log, page + 1); /* I4 */
+    int error = open_page(log, page + 1); /* I4; RETRY while no page is free */
     if (error != FASTER_OK) {
         reopen_page(log, before);
         return error;
@@ -115,13 +129,40 @@ uint64_t hlog_tail(struct hlog *log) {
     return (tail_page(tail) << log->page_bits) + offset;
 }
 
+int hlog_pad(struct hlog *log, uint64_t unit, uint64_t *until) {
+    uint64_t tail = atomic_load_explicit(&log->tail, memory_order_seq_cst); /* M1 */
+    for (;;) { /* ends: each failure means that somebody has reserved */
+        uint64_t offset = tail_offset(tail);
+        uint64_t gap = align_up(offset, unit) - offset;
+        if (offset > log->page_size) {
+            return FASTER_RETRY;
+        }
+        uint64_t address = (tail_page(tail) << log->page_bits) + offset;
+        *until = address + gap;
+        if (gap == 0) {
+            return FASTER_OK;
+        }
+        if (atomic_compare_exchange_weak_explicit(
+                &log->tail, &tail, tail + gap, memory_order_seq_cst,
+                memory_order_seq_cst)) { /* M1, with hlog_reserve */
+            _Atomic uint64_t *header =
+                (_Atomic uint64_t *)(void *)(log->base + (address & log->ring_mask));
+            atomic_store_explicit(header, info_make(gap, 0, INFO_FILLER),
+                                  memory_order_release); /* record.h M3 */
+            return FASTER_OK;
+        }
+    }
+}
+
 uint64_t hlog_bytes(struct hlog *log) {
+    if (log->disk != NULL) {
+        return disk_bytes(log);
+    }
     uint64_t tail = atomic_load_explicit(&log->tail, memory_order_seq_cst); /* M1 */
     return (tail_page(tail) + 1) << log->page_bits;
 }
 
-/* Raise a word that never falls. */
-static void raise_to(_Atomic uint64_t *word, uint64_t value) {
+void hlog_raise(_Atomic uint64_t *word, uint64_t value) {
     uint64_t seen = atomic_load_explicit(word, memory_order_seq_cst); /* M2 */
     while (seen < value && !atomic_compare_exchange_weak_explicit(
                                word, &seen, value, memory_order_seq_cst,
@@ -134,7 +175,7 @@ static void raise_to(_Atomic uint64_t *word, uint64_t value) {
  * risen since to a value that not everyone has seen. */
 static void make_safe(void *context) {
     struct hlog_shift *shift = context;
-    raise_to(&shift->log->safe_read_only, shift->read_only);
+    hlog_raise(&shift->log->safe_read_only, shift->read_only);
     atomic_store_explicit(&shift->busy, false, memory_order_release); /* M2 */
 }
 
@@ -158,7 +199,7 @@ uint64_t hlog_shift_read_only(struct hlog *log) {
     uint64_t target = hlog_tail(log);
     shift->log = log;
     shift->read_only = target;
-    raise_to(&log->read_only, target);
+    hlog_raise(&log->read_only, target);
     if (epoch_bump_with(log->epoch, make_safe, shift) != FASTER_OK) {
         /* Too many actions under way: read_only has moved, and the next shift moves
          * safe_read_only past it. */
@@ -168,7 +209,7 @@ uint64_t hlog_shift_read_only(struct hlog *log) {
 }
 
 uint64_t hlog_pin(struct hlog *log, uint64_t address) {
-    uint64_t page = address >> log->page_bits;
+    uint64_t page = (address & log->ring_mask) >> log->page_bits;
     (void)atomic_fetch_add_explicit(&log->pins[page], 1, memory_order_acq_rel); /* M3 */
     return page;
 }
@@ -178,7 +219,7 @@ void hlog_unpin(struct hlog *log, uint64_t page) {
 }
 
 uint64_t hlog_pinned(struct hlog *log) {
-    uint64_t pages = hlog_bytes(log) >> log->page_bits;
+    uint64_t pages = log->range >> log->page_bits;
     uint64_t pinned = 0;
     for (uint64_t page = 0; page < pages; page++) {
         pinned += atomic_load_explicit(&log->pins[page], memory_order_acquire); /* M3 */

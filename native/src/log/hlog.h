@@ -6,17 +6,19 @@
  *
  * Purpose
  *   Records are appended to one log and named by their address in it.  The log says
- *   which of them may still be changed in place and which may not.
+ *   which of them may still be changed in place, and which are in memory at all.
  *
  * Model
- *   begin <= safe_read_only <= read_only <= tail.  An address becomes a pointer by
- *   adding it to `base`: the log has one contiguous range of address space, committed
- *   page by page as the tail reaches it.
+ *   begin <= head <= safe_read_only <= read_only <= tail.  Memory is a ring of pages:
+ *   an address becomes a pointer by cutting it to the ring and adding `base`.  Pages of
+ *   the ring are committed as the tail reaches them.
  *
- *      begin             safe_read_only      read_only                tail
- *        |  immutable for all  |  immutable for  |  mutable             |
- *        |                     |  some already   |  (in place)          |
+ *      begin    head           safe_read_only      read_only              tail
+ *        | on the | immutable for  | immutable for   | mutable              |
+ *        | device | all            | some already    | (in place)           |
  *
+ *   A log without a device keeps everything: head is begin, and the ring is as large as
+ *   the log may ever become.  With one, disk.h moves the regions and frees pages.
  *   The tail is one word of page and offset (address.h).  Reserving adds to it; who
  *   finds that its addition crossed the page's end turns the page.
  *
@@ -25,28 +27,30 @@
  *   I2  Whoever reserves writes a record there, valid or invalid, before it leaves or
  *       refreshes; so below a tail that everyone has seen there is no gap.
  *   I3  read_only never decreases; safe_read_only follows it once everyone has seen it.
- *   I4  A page is committed before the tail points into it.
+ *   I4  A page is committed, and zero, before the tail points into it.
  *   I5  A record below safe_read_only never changes again but for bits that mean
  *       nothing outside memory.
  *   I6  hlog_tail never decreases, and nothing is reserved below what it gave.  So it
  *       marks a tail that is being turned (TAIL_SEEN): if the turn fails, the page
  *       stays closed.  Opened again, it would take records below a read_only or a
  *       scan's end that was taken from hlog_tail.
+ *   I7  head never decreases.  Who finds an address at or above head after entering may
+ *       use its pointer until it leaves or refreshes.
  *
  * Ordering
  *   M1  tail: fetch_add and store are seq_cst with one another (L1); the store that
  *       turns a page comes after the page was committed, so whoever reserves there may
  *       write.  What hlog_tail marks and a failed turn undoes goes by CAS, so that
  *       neither overwrites the other.
- *   M2  read_only: stored seq_cst, then bumped; loaded seq_cst after the slot's CAS
- *       (epoch.h M1).  safe_read_only is stored by the bump's action, so nobody who
- *       still holds an older read_only is left.
+ *   M2  read_only and head: stored seq_cst, then bumped; loaded seq_cst after the
+ *       slot's CAS (epoch.h M1).  safe_read_only is stored once nobody who still holds
+ *       an older read_only is left.
  *   M3  Pin counts: taken acq_rel inside the epoch, given back release.
  *
  * Progress   reserve: lock-free; it may answer FASTER_RETRY while a page is turned,
- *            which takes one system call.
+ *            which takes one system call, or while none is free.
  * Threads    any, inside an epoch
- * Errors     FASTER_RETRY, FASTER_E_FULL
+ * Errors     FASTER_RETRY, FASTER_E_FULL, and why a device takes no more writes
  * Limits     HLOG_PAGE_BITS_MIN ... MAX; 2^TAIL_PAGE_BITS pages; address space of
  *            about twice the memory
  * Source     Chandramouli et al., SIGMOD 2018, section 5 (HybridLog)
@@ -72,6 +76,7 @@ enum { HLOG_PAGE_BITS_MIN = 12, HLOG_PAGE_BITS_DEFAULT = 22, HLOG_PAGE_BITS_MAX 
 #define TAIL_SEEN ((uint64_t)1 << (TAIL_OFFSET_BITS - 1))
 
 struct hlog;
+struct hlog_disk;
 
 /* A shift of read_only that not everyone has seen yet. */
 struct hlog_shift {
@@ -88,13 +93,17 @@ struct hlog {
     uint8_t *base;
     uint32_t page_bits;
     uint64_t page_size;
-    uint64_t range; /* bytes of address space */
+    uint64_t range;     /* bytes of address space: the ring */
+    uint64_t ring_mask; /* cuts an address to its place in the ring */
+    uint64_t end;       /* addresses that the tail may not reach */
     struct epoch *epoch;
     struct budget *budget;
-    _Atomic uint32_t *pins; /* per page (E6) */
+    _Atomic uint32_t *pins; /* per page of the ring (E6) */
+    struct hlog_disk *disk; /* NULL when everything stays in memory */
 
     /* read by every operation, written when regions move */
     _Alignas(CACHE_LINE) _Atomic uint64_t begin;
+    _Atomic uint64_t head;           /* M2 */
     _Atomic uint64_t read_only;      /* M2 */
     _Atomic uint64_t safe_read_only; /* M2 */
 
@@ -119,11 +128,22 @@ int hlog_reserve_slow(struct hlog *log, uint64_t size, uint64_t before,
  * wait for that, nothing is shifted: who needs an address looks at the result. */
 uint64_t hlog_shift_read_only(struct hlog *log);
 
+/* Take a page's memory from the budget; it reads zero. */
+int hlog_commit_page(struct hlog *log, uint64_t page);
+
+/* Raise a word that never falls (M2). */
+void hlog_raise(_Atomic uint64_t *word, uint64_t value);
+
 /* The address after the last reserved byte. */
 uint64_t hlog_tail(struct hlog *log);
 
 /* Bytes of pages the log has taken. */
 uint64_t hlog_bytes(struct hlog *log);
+
+/* Fill the tail's page up to a multiple of `unit` (a power of two, at most a page) with
+ * a record that says nothing, inside an epoch.  *until is then the tail, on such a
+ * multiple.  FASTER_OK or FASTER_RETRY. */
+int hlog_pad(struct hlog *log, uint64_t unit, uint64_t *until);
 
 /* Pin the page of an address, inside the epoch (E6); give it back at any time. */
 uint64_t hlog_pin(struct hlog *log, uint64_t address);
@@ -136,7 +156,11 @@ FASTER_INLINE uint64_t hlog_record_max(const struct hlog *log) {
 }
 
 FASTER_INLINE struct record *hlog_record(const struct hlog *log, uint64_t address) {
-    return (struct record *)(void *)(log->base + address);
+    return (struct record *)(void *)(log->base + (address & log->ring_mask));
+}
+
+FASTER_INLINE uint64_t hlog_head(struct hlog *log) {
+    return atomic_load_explicit(&log->head, memory_order_seq_cst); /* M2 */
 }
 
 FASTER_INLINE uint64_t hlog_begin(struct hlog *log) {

@@ -140,6 +140,17 @@ FASTER_INLINE uint64_t record_room(const struct record_layout *layout,
     return align_up(lengths_value(lengths), 8) + lengths_slack(lengths) * 8;
 }
 
+/* The bytes a record takes in the log.  Slack changes under the lock, but the sum does
+ * not: room stays. */
+FASTER_INLINE uint64_t record_extent(const struct record_layout *layout,
+                                     struct record *record) {
+    if (layout->fixed) {
+        return record_size(layout, layout->key_size, layout->value_size);
+    }
+    return record_value_offset(layout, record_key_size(layout, record)) +
+           record_room(layout, record);
+}
+
 /* Compare two keys of the same size; an empty one may be NULL. */
 FASTER_INLINE bool record_same_bytes(const uint8_t *a, const void *b, uint64_t size) {
     if (size == 8) {

@@ -11,7 +11,7 @@
  *
  * Model
  *   enter ... leave around each operation, refresh inside long ones.  Between enter and
- *   leave begin, read_only and version are what the store said at entry.
+ *   leave begin, head, read_only and version are what the store said at entry.
  *
  * Invariants
  *   I1  Fields without _Atomic are touched only by whoever is inside (or is opening or
@@ -65,6 +65,8 @@ enum session_count {
     COUNT_KINDS
 };
 
+struct pending_queue;
+
 struct faster_session {
     /* set when opened; the struct is a session's alone, to the cache line */
     _Alignas(CACHE_LINE) struct faster_kv *kv;
@@ -77,9 +79,11 @@ struct faster_session {
     /* guarded state as of the last entry or refresh (I1) */
     uint32_t version;
     uint64_t begin;
+    uint64_t head;
     uint64_t read_only;
 
     /* the session's own */
+    struct pending_queue *queue; /* NULL when the store has no device */
     struct index_tally tally;
     uint8_t *scratch; /* merged values are built here */
     uint64_t scratch_size;
@@ -101,6 +105,7 @@ struct faster_session {
 FASTER_INLINE void session_look(struct faster_session *session, uint64_t state) {
     session->version = (uint32_t)(state & STATE_VERSION_MASK);
     session->begin = hlog_begin(session->log);
+    session->head = hlog_head(session->log);
     session->read_only = hlog_read_only(session->log);
 }
 

@@ -37,6 +37,7 @@ struct view {
     const uint8_t *key_data;
     uint64_t key_stride;
     const uint8_t *log_base;
+    uint64_t log_mask;
     struct index_table *table; /* the only one, or NULL while the index grows */
     uint32_t hash;
 };
@@ -82,7 +83,7 @@ FASTER_INLINE void stage_find(struct block *block, const struct view *view, uint
     }
     lane->seen = seen;
     lane->place = place;
-    const uint8_t *record = view->log_base + entry_address(seen);
+    const uint8_t *record = view->log_base + (entry_address(seen) & view->log_mask);
     faster_prefetch(record);
     for (uint64_t at = CACHE_LINE; !words && at < block->prefetch; at += CACHE_LINE) {
         faster_prefetch(record + at);
@@ -206,7 +207,8 @@ static FASTER_NOINLINE int finish_update_general(struct block *block, uint64_t i
     describe_update(block, i, &size, &update);
     int result = update_once(block->session, &update);
     update_account(block->session, update.kind, result);
-    if (result < 0 || result == FASTER_RETRY || result == FASTER_SHORT) {
+    if (result < 0 || result == FASTER_RETRY || result == FASTER_SHORT ||
+        result == FASTER_PENDING) {
         return result;
     }
     note_update(block, i, result, size);
@@ -288,6 +290,7 @@ static struct view view_of(const struct block *block) {
                          .key_data = keys->data,
                          .key_stride = keys->stride,
                          .log_base = block->kv->log.base,
+                         .log_mask = block->kv->log.ring_mask,
                          .table = table_next(table) == NULL ? table : NULL,
                          .hash = (uint32_t)block->kv->hash};
 }

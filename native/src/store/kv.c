@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* kv.c: opening and closing a store, and its sessions */
+/* kv.c: opening and closing a store */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "log/disk.h"
 #include "store/merge.h"
 #include "store/store.h"
 
@@ -12,7 +13,8 @@ enum {
     /* The worker's slot, and the one for figures and growth asked for from outside. */
     OWN_SLOTS = 2,
     INDEX_PERMILLE_DEFAULT = 500,
-    INDEX_BITS_START = 10 /* 64 KiB, 4096 keys before the first growth */
+    INDEX_BITS_START = 10, /* 64 KiB, 4096 keys before the first growth */
+    MUTABLE_PERMILLE_DEFAULT = 900
 };
 
 /* The worker is inside for a few chunks at a time; this is for a machine that
@@ -38,7 +40,9 @@ static bool config_is_sane(const struct faster_kv_config *config) {
     bool type = config->value_type <= FASTER_TYPE_F64;
     bool share = config->index_permille <= 1000;
     bool sessions = config->sessions_max <= SESSIONS_MAX;
-    return layout && sizes && hash && page && type && share && sessions;
+    bool device = config->device == NULL ||
+                  (config->memory != 0 && config->mutable_permille <= 1000);
+    return layout && sizes && hash && page && type && share && sessions && device;
 }
 
 /* A number type must be as wide as the values it describes; in a varlen layout it says
@@ -60,8 +64,17 @@ static bool record_fits(const struct faster_kv_config *config) {
     return config->layout == FASTER_VARLEN || fixed <= room;
 }
 
+static uint64_t pages_min(const struct faster_kv_config *config) {
+    return config->device != NULL ? DISK_FRAMES_MIN : LOG_PAGES_MIN;
+}
+
 static uint64_t log_range(const struct faster_kv_config *config) {
     uint64_t page = (uint64_t)1 << page_bits_of(config);
+    if (config->device != NULL) {
+        uint64_t ring = power_of_two_at_least(config->memory);
+        uint64_t least = power_of_two_at_least(pages_min(config)) * page;
+        return ring < least ? least : ring;
+    }
     uint64_t most = memory_physical() * RANGE_PER_MEMORY;
     uint64_t wanted =
         config->memory != 0 && config->memory < most ? config->memory : most;
@@ -82,7 +95,7 @@ static uint64_t index_limit(const struct faster_kv_config *config) {
 /* Whether the index to start with, and two pages, are within what may be taken. */
 static bool budget_suffices(const struct faster_kv_config *config, uint32_t bits) {
     uint64_t table = sizeof(struct index_bucket) << bits;
-    uint64_t pages = (uint64_t)LOG_PAGES_MIN << page_bits_of(config);
+    uint64_t pages = (pages_min(config) << page_bits_of(config)) + config->read_cache;
     if (table > index_limit(config)) {
         return false;
     }
@@ -105,7 +118,7 @@ static uint32_t index_start_bits(const struct faster_kv_config *config) {
 
 static bool hash_at(void *context, uint64_t address, uint64_t *hash, uint64_t *prev) {
     struct faster_kv *kv = context;
-    if (address < hlog_begin(&kv->log)) {
+    if (address < hlog_head(&kv->log)) {
         return false;
     }
     struct record *record = hlog_record(&kv->log, address);
@@ -122,7 +135,8 @@ static void prefetch_record(void *context, uint64_t address) {
 
 static bool kv_work(void *context) {
     struct faster_kv *kv = context;
-    return index_work(&kv->index);
+    bool log = disk_work(&kv->log);
+    return index_work(&kv->index) || log;
 }
 
 static void describe(struct faster_kv *kv, const struct faster_kv_config *config) {
@@ -162,6 +176,34 @@ static int build_log(struct faster_kv *kv, const struct faster_kv_config *config
     return error;
 }
 
+/* Let the log spill to the device, and begin to prepare pages. */
+static int build_disk(struct faster_kv *kv, const struct faster_kv_config *config) {
+    uint32_t permille = config->mutable_permille;
+    if (config->device == NULL) {
+        return FASTER_OK;
+    }
+    struct disk_config disk = {
+        .device = config->device,
+        .layout = &kv->layout,
+        .worker = &kv->worker,
+        .seed = config->store_id,
+        .mutable_permille = permille != 0 ? permille : MUTABLE_PERMILLE_DEFAULT,
+    };
+    return disk_attach(&kv->log, &disk);
+}
+
+/* The worker turns pages, so a store with a device needs it from the beginning. */
+static int start_disk(struct faster_kv *kv) {
+    if (kv->log.disk == NULL) {
+        return FASTER_OK;
+    }
+    int error = worker_start(&kv->worker);
+    if (error == FASTER_OK) {
+        disk_ask(&kv->log);
+    }
+    return error;
+}
+
 /* Build the parts in order; what was built is taken down in reverse when one fails. */
 static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
     struct index_records records = {kv, hash_at, prefetch_record};
@@ -183,6 +225,10 @@ static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
     if (error != 0) {
         goto no_log;
     }
+    error = build_disk(kv, config);
+    if (error != 0) {
+        goto no_disk;
+    }
     error = index_init(&kv->index, &records, &kv->epoch, &kv->worker, &kv->budget,
                        index_limit(config), bits);
     if (error != 0) {
@@ -190,10 +236,15 @@ static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
     }
     error = epoch_slot_take(&kv->epoch, &kv->slot);
     if (error == 0) {
+        error = start_disk(kv);
+    }
+    if (error == 0) {
         return FASTER_OK;
     }
     index_destroy(&kv->index);
 no_index:
+    disk_detach(&kv->log);
+no_disk:
     hlog_destroy(&kv->log);
 no_log:
     worker_destroy(&kv->worker);
@@ -204,9 +255,8 @@ no_lock:
     return error;
 }
 
-int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **out) {
-    if (config->size < sizeof *config || !config_is_sane(config) ||
-        !type_fits(config) || !record_fits(config)) {
+static int open_store(const struct faster_kv_config *config, struct faster_kv **out) {
+    if (!config_is_sane(config) || !type_fits(config) || !record_fits(config)) {
         return FASTER_E_CONFIG;
     }
     int error = fork_watch();
@@ -228,6 +278,29 @@ int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **out
     return FASTER_OK;
 }
 
+/* The device is the store's from the call on, so it is closed when opening fails. */
+int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **out) {
+    if (config->size < sizeof *config) {
+        return FASTER_E_CONFIG;
+    }
+    int error = config->device != NULL ? device_validate(config->device) : FASTER_OK;
+    if (error != FASTER_OK) {
+        return error;
+    }
+    error = open_store(config, out);
+    if (error != FASTER_OK && config->device != NULL) {
+        (void)device_close(config->device);
+    }
+    return error;
+}
+
+/* End the device, which completes what is in flight, before the memory goes. */
+static void release_device(struct faster_kv *kv) {
+    if (kv->log.disk != NULL) {
+        (void)device_close(disk_device(&kv->log));
+    }
+}
+
 /* Give log and index back, once nobody is inside.  Borrowed views keep the log until
  * faster_kv_free.  Only the claim is made under the lock: freeing takes long, and a
  * session that is being closed needs the lock. */
@@ -240,6 +313,7 @@ static void release_memory(struct faster_kv *kv) {
         return;
     }
     worker_stop(&kv->worker);
+    release_device(kv);
     index_destroy(&kv->index);
     if (hlog_pinned(&kv->log) == 0) {
         hlog_destroy(&kv->log);
@@ -275,118 +349,11 @@ void faster_kv_free(struct faster_kv *kv) {
         return; /* somebody is inside: rather keep the memory than pull it away */
     }
     hlog_destroy(&kv->log);
+    disk_detach(&kv->log);
     worker_destroy(&kv->worker);
     lock_destroy(&kv->lock);
     epoch_destroy(&kv->epoch);
     memory_lines_free(kv);
-}
-
-static void link_session(struct faster_kv *kv, struct faster_session *session) {
-    session->next = kv->sessions;
-    if (kv->sessions != NULL) {
-        kv->sessions->prev = session;
-    }
-    kv->sessions = session;
-    kv->session_count++;
-}
-
-static void unlink_session(struct faster_kv *kv, struct faster_session *session) {
-    if (session->prev != NULL) {
-        session->prev->next = session->next;
-    } else {
-        kv->sessions = session->next;
-    }
-    if (session->next != NULL) {
-        session->next->prev = session->prev;
-    }
-    kv->session_count--;
-    for (int i = 0; i < COUNT_KINDS; i++) {
-        /* relaxed: a figure */
-        kv->closed_counts[i] +=
-            atomic_load_explicit(&session->counts[i], memory_order_relaxed);
-    }
-}
-
-/* Under the lock: a place among the sessions of an open store. */
-static int take_place(struct faster_kv *kv, struct faster_session *session) {
-    uint64_t state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
-    if ((state & STATE_CLOSED) != 0) {
-        return FASTER_E_CLOSED;
-    }
-    if (kv->session_count >= kv->sessions_max) {
-        return FASTER_E_SESSIONS;
-    }
-    return epoch_slot_take(&kv->epoch, &session->slot);
-}
-
-int faster_session_open(struct faster_kv *kv, struct faster_session **out) {
-    if (kv->generation != fork_generation()) {
-        return FASTER_E_FORKED;
-    }
-    struct faster_session *session = memory_lines_new(sizeof *session);
-    if (session == NULL) {
-        return -ENOMEM;
-    }
-    memset((void *)session, 0, sizeof *session);
-    session->kv = kv;
-    session->epoch = &kv->epoch;
-    session->log = &kv->log;
-    session->state = &kv->state;
-    session->generation = kv->generation;
-    lock_enter(&kv->lock);
-    int error = take_place(kv, session);
-    if (error == FASTER_OK) {
-        link_session(kv, session);
-    }
-    lock_leave(&kv->lock);
-    if (error != FASTER_OK) {
-        memory_lines_free(session);
-        return error;
-    }
-    *out = session;
-    return FASTER_OK;
-}
-
-/* Mark closed, from inside, so that nobody is or gets in (session.h M3).  The store may
- * be closed already: then only the mark is left to make. */
-int faster_session_close(struct faster_session *session) {
-    struct faster_kv *kv = session->kv;
-    if (session->generation != fork_generation()) {
-        return FASTER_E_FORKED;
-    }
-    if (atomic_load_explicit(&session->closed,
-                             memory_order_seq_cst)) { /* session.h M3 */
-        return FASTER_OK;
-    }
-    int result = epoch_enter(session->epoch, session->slot);
-    if (result != FASTER_OK) {
-        return result;
-    }
-    bool was_closed = atomic_exchange_explicit(&session->closed, true,
-                                               memory_order_seq_cst); /* session.h M3 */
-    uint64_t state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
-    if (!was_closed && (state & STATE_CLOSED) == 0) {
-        index_settle(&kv->index, &session->tally); /* the index waits for our slot */
-    }
-    epoch_leave(session->epoch, session->slot);
-    if (!was_closed) {
-        lock_enter(&kv->lock);
-        unlink_session(kv, session);
-        epoch_slot_give(session->slot); /* with the count, or an opener finds none */
-        lock_leave(&kv->lock);
-    }
-    return FASTER_OK;
-}
-
-void faster_session_free(struct faster_session *session) {
-    if (session->generation != fork_generation()) {
-        return; /* P4 */
-    }
-    if (faster_session_close(session) != FASTER_OK) {
-        return; /* somebody is inside */
-    }
-    free(session->scratch);
-    memory_lines_free(session);
 }
 
 int faster_kv_check_merge(struct faster_kv *kv, const struct faster_merge *merge) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* operations.c: the single operations of api.h */
-#include "store/update.h"
+#include "store/pending.h"
 
 static int read_once(struct faster_session *session, uint64_t hash, const void *key,
                      uint64_t key_size, void *out, uint64_t capacity,
@@ -54,6 +54,11 @@ static int run_update(struct faster_session *session, struct update *update) {
         return result;
     }
     update->hash = kv_hash(kv, update->key, update->key_size);
+    if (faster_unlikely(session->queue != NULL) &&
+        pending_defers(session->queue, update->hash)) {
+        session_leave(session);
+        return FASTER_PENDING; /* C1: behind the update that is on its way */
+    }
     KV_ATTEMPT(session, result, update_once(session, update));
     update_account(session, update->kind, result);
     session_leave(session);
@@ -95,6 +100,11 @@ int faster_delete(struct faster_session *session, const void *key, uint64_t key_
     return run_update(session, &update);
 }
 
+int faster_discard(struct faster_session *session, const void *key, uint64_t key_size) {
+    struct update update = {.kind = UPDATE_DISCARD, .key = key, .key_size = key_size};
+    return run_update(session, &update);
+}
+
 int faster_compare_and_set(struct faster_session *session, const void *key,
                            uint64_t key_size, const void *expected,
                            uint64_t expected_size, const void *value,
@@ -133,8 +143,10 @@ static int merge_word(struct faster_session *session, const struct faster_merge 
     if (faster_unlikely(result != FASTER_OK)) {
         return result;
     }
-    result = find_record(session, kv_hash(session->kv, key, key_size), key, key_size,
-                         &found);
+    uint64_t hash = kv_hash(session->kv, key, key_size);
+    bool first = faster_likely(session->queue == NULL) ||
+                 !pending_defers(session->queue, hash);
+    result = first ? find_record(session, hash, key, key_size, &found) : FASTER_PENDING;
     if (faster_likely(result == FASTER_OK)) {
         memcpy(&word, input, 8);
         result =

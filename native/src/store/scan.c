@@ -36,19 +36,6 @@ struct scan {
     uint64_t need_value;
 };
 
-/* The bytes a record takes in the log. */
-static uint64_t record_extent(const struct record_layout *layout,
-                              struct record *record) {
-    if (layout->fixed) {
-        return record_size(layout, layout->key_size, layout->value_size);
-    }
-    return record_value_offset(layout, record_key_size(layout, record)) +
-           record_room(layout, record);
-}
-
-/* Extents change with slack under the record's lock, but their sum does not: room
- * stays. So two loads of lengths could disagree only about what neither uses alone; the
- * one load in record_room is enough. */
 static uint64_t next_page(const struct hlog *log, uint64_t address) {
     return ((address >> log->page_bits) + 1) << log->page_bits;
 }

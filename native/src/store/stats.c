@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* stats.c: figures, and growth asked for from outside */
-#include "store/store.h"
+#include "store/pending.h"
 
-/* Enter the store's own slot (under the lock): tables may not go while we look. */
-static int enter_from_outside(struct faster_kv *kv) {
+int kv_enter_outside(struct faster_kv *kv) {
     uint64_t state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
     if ((state & STATE_CLOSED) != 0) {
         return FASTER_E_CLOSED;
@@ -55,6 +54,10 @@ static void fill_rest(struct faster_kv *kv, struct faster_kv_stats *stats) {
     stats->address_read_only = hlog_read_only(&kv->log);
     stats->address_tail = hlog_tail(&kv->log);
     stats->log_bytes = hlog_bytes(&kv->log);
+    stats->address_head = hlog_head(&kv->log);
+    stats->address_safe_read_only = hlog_safe_read_only(&kv->log);
+    stats->memory_used = budget_used(&kv->budget);
+    stats->memory_limit = kv->budget.limit != UINT64_MAX ? kv->budget.limit : 0;
     stats->reads_hit = count_of(kv, COUNT_READ_HIT);
     stats->reads_missed = count_of(kv, COUNT_READ_MISS);
     stats->upserts = count_of(kv, COUNT_UPSERT);
@@ -67,16 +70,35 @@ static void fill_rest(struct faster_kv *kv, struct faster_kv_stats *stats) {
     stats->epoch = atomic_load_explicit(&kv->epoch.current, memory_order_relaxed);
 }
 
+static void fill_device(struct faster_kv *kv, struct faster_kv_stats *stats) {
+    stats->address_flushed = disk_flushed_until(&kv->log);
+    stats->device_write_bytes = stats->address_flushed;
+    stats->pages_evicted = disk_closed_until(&kv->log) >> kv->log.page_bits;
+    stats->device_reads = kv->closed_reads;
+    stats->device_read_bytes = kv->closed_read_bytes;
+    for (struct faster_session *s = kv->sessions; s != NULL; s = s->next) {
+        /* relaxed: figures */
+        stats->device_reads +=
+            atomic_load_explicit(&s->queue->reads, memory_order_relaxed);
+        /* relaxed: as above */
+        stats->device_read_bytes +=
+            atomic_load_explicit(&s->queue->read_bytes, memory_order_relaxed);
+    }
+}
+
 int faster_kv_stats(struct faster_kv *kv, struct faster_kv_stats *stats) {
     struct faster_kv_stats full = {.size = sizeof full};
     if (kv->generation != fork_generation()) {
         return FASTER_E_FORKED;
     }
     lock_enter(&kv->lock);
-    int result = enter_from_outside(kv);
+    int result = kv_enter_outside(kv);
     if (result == FASTER_OK) {
         fill_index(kv, &full);
         fill_rest(kv, &full);
+        if (kv->log.disk != NULL) {
+            fill_device(kv, &full);
+        }
         epoch_leave(&kv->epoch, kv->slot);
     }
     lock_leave(&kv->lock);
@@ -93,7 +115,7 @@ int faster_kv_grow_index(struct faster_kv *kv) {
         return FASTER_E_FORKED;
     }
     lock_enter(&kv->lock);
-    int result = enter_from_outside(kv);
+    int result = kv_enter_outside(kv);
     if (result == FASTER_OK) {
         result = index_grow(&kv->index);
         epoch_leave(&kv->epoch, kv->slot);
@@ -121,6 +143,13 @@ const struct faster_hot_table *faster_hot_table(void) {
         .session_close = faster_session_close,
         .session_free = faster_session_free,
         .error_text = faster_strerror,
+        .discard = faster_discard,
+        .start = faster_start,
+        .wait = faster_wait,
+        .next_finished = faster_next_finished,
+        .result_of = faster_result_of,
+        .forget = faster_forget,
+        .pending_count = faster_pending_count,
     };
     return &table;
 }

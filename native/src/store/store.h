@@ -71,8 +71,14 @@ struct faster_kv {
     uint32_t sessions_max;
     struct epoch_slot *slot;             /* for figures and growth from outside */
     uint64_t closed_counts[COUNT_KINDS]; /* of sessions that have ended */
+    uint64_t closed_reads;               /* from the device, of these */
+    uint64_t closed_read_bytes;
     bool released;
 };
+
+/* Under the lock: enter the store's own slot, for who has no session.  FASTER_OK (leave
+ * it with epoch_leave) or FASTER_E_CLOSED. */
+int kv_enter_outside(struct faster_kv *kv);
 
 FASTER_INLINE uint64_t kv_hash(const struct faster_kv *kv, const void *key,
                                uint64_t key_size) {
@@ -86,12 +92,13 @@ struct found {
     struct record *record;
 };
 
-/* Follow the chain that an index entry begins (I1). */
+/* Follow the chain that an index entry begins (I1).  FASTER_PENDING when it goes on
+ * below head: found->address is then the first record that only the device has. */
 FASTER_INLINE int find_in_chain_of(struct faster_session *session, const void *key,
                                    uint64_t key_size, struct found *found) {
     const struct faster_kv *kv = session->kv;
     uint64_t address = entry_address(found->ref.seen);
-    while (address >= session->begin) { /* ends: prev is below (record_format.h I2) */
+    while (address >= session->head) { /* ends: prev is below (record_format.h I2) */
         struct record *record = hlog_record(&kv->log, address);
         uint64_t info = record_info(record);
         if (faster_likely(record_has_key(&kv->layout, record, key, key_size)) &&
@@ -102,7 +109,8 @@ FASTER_INLINE int find_in_chain_of(struct faster_session *session, const void *k
         }
         address = info_prev(info);
     }
-    return FASTER_NOT_FOUND;
+    found->address = address;
+    return address >= session->begin ? FASTER_PENDING : FASTER_NOT_FOUND;
 }
 
 FASTER_INLINE int find_record(struct faster_session *session, uint64_t hash,

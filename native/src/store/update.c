@@ -214,6 +214,7 @@ static int decide_change(struct faster_session *session, const struct update *up
     case UPDATE_INSERT:
         return old->record != NULL ? FASTER_EXISTS : FASTER_OK;
     case UPDATE_DELETE:
+    case UPDATE_DISCARD:
         fresh->tombstone = true;
         fresh->data = NULL;
         fresh->size = 0;
@@ -387,10 +388,21 @@ static int update_immutable(struct faster_session *session, const struct update 
     return append_record(session, update, &fresh, found);
 }
 
+int update_fetched(struct faster_session *session, struct update *update,
+                   struct found *found) {
+    return found->record != NULL ? update_immutable(session, update, found)
+                                 : update_absent(session, update, found);
+}
+
 int update_found(struct faster_session *session, struct update *update, int looked,
                  struct found *found) {
-    if (looked == FASTER_NOT_FOUND) {
+    static const struct new_value tombstone = {.tombstone = true};
+    if (looked == FASTER_NOT_FOUND ||
+        (looked == FASTER_PENDING && update->kind == UPDATE_UPSERT)) {
         return update_absent(session, update, found);
+    }
+    if (looked == FASTER_PENDING && update->kind == UPDATE_DISCARD) {
+        return append_record(session, update, &tombstone, found);
     }
     if (looked != FASTER_OK) {
         return looked;

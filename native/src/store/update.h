@@ -42,7 +42,8 @@ enum update_kind {
     UPDATE_INSERT,
     UPDATE_DELETE,
     UPDATE_RMW,
-    UPDATE_COMPARE
+    UPDATE_COMPARE,
+    UPDATE_DISCARD /* a delete that does not ask whether the key is there */
 };
 
 struct update {
@@ -67,9 +68,15 @@ struct update {
 /* One attempt, from the lookup on. */
 int update_once(struct faster_session *session, struct update *update);
 
-/* One attempt after a lookup that answered `looked` (FASTER_OK or FASTER_NOT_FOUND). */
+/* One attempt after a lookup's answer.  FASTER_PENDING when the old value is needed and
+ * only the device has it; then found->address is where. */
 int update_found(struct faster_session *session, struct update *update, int looked,
                  struct found *found);
+
+/* One attempt after a lookup that led to the device: found->record is a copy of the old
+ * record from there, or NULL when there is none. */
+int update_fetched(struct faster_session *session, struct update *update,
+                   struct found *found);
 
 /* Whether the update is made by update_word where values are words. */
 FASTER_INLINE bool update_is_word(enum update_kind kind,
@@ -116,19 +123,25 @@ FASTER_INLINE int update_word(struct faster_session *session, const struct found
     return result;
 }
 
-/* Count and number an update that ended with `result`. */
-FASTER_INLINE void update_account(struct faster_session *session, enum update_kind kind,
-                                  int result) {
-    static const uint8_t counts[] = {COUNT_UPSERT, COUNT_INSERT, COUNT_DELETE,
-                                     COUNT_RMW, COUNT_COMPARE};
-    if (faster_unlikely(result < 0 || result == FASTER_RETRY ||
-                        result == FASTER_SHORT)) {
-        return;
-    }
-    session_issue(session);
+/* Count an update that ended with `result`. */
+FASTER_INLINE void update_count(struct faster_session *session, enum update_kind kind,
+                                int result) {
+    static const uint8_t counts[] = {COUNT_UPSERT, COUNT_INSERT,  COUNT_DELETE,
+                                     COUNT_RMW,    COUNT_COMPARE, COUNT_DELETE};
     if (result == FASTER_OK) {
         session_count(session, (enum session_count)counts[kind]);
     }
+}
+
+/* Count and number an update that ended with `result`. */
+FASTER_INLINE void update_account(struct faster_session *session, enum update_kind kind,
+                                  int result) {
+    if (faster_unlikely(result < 0 || result == FASTER_RETRY ||
+                        result == FASTER_SHORT || result == FASTER_PENDING)) {
+        return;
+    }
+    session_issue(session);
+    update_count(session, kind, result);
 }
 
 #endif

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: MIT */
+/* disk.c: see disk.h */
+#include "log/disk.h"
+
+#include <errno.h>
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include "record/checksum.h"
+
+enum write_state { WRITE_FREE, WRITE_FLYING, WRITE_DONE };
+
+/* The first pause before a failed write is tried again; each is twice the last. */
+enum { BACKOFF_US = 1000 };
+
+/* Frames made ready before the tail needs them: enough that operations seldom wait for
+ * the worker, few enough that little memory holds no records. */
+enum { AHEAD_SHARE = 16, AHEAD_MAX = 8 };
+
+struct disk_write {
+    struct device_request request; /* first: its completion gets this address */
+    struct hlog *log;
+    uint64_t from;
+    uint64_t until;
+    uint32_t attempts;
+    int status;
+    _Atomic uint32_t state; /* M3 */
+};
+
+struct hlog_disk {
+    /* set once */
+    const struct faster_device *device;
+    struct record_layout layout;
+    struct worker *worker;
+    uint64_t seed;
+    uint64_t sector_size;
+    uint64_t write_size;
+    uint32_t mutable_permille;
+
+    /* the worker's own: writes in order of their addresses, first .. first + count */
+    struct disk_write writes[DISK_WRITES_MAX];
+    uint32_t first;
+    uint32_t count;
+    uint64_t submitted;    /* written or in flight below */
+    uint64_t checksummed;  /* records below have their checksum */
+    uint64_t unsafe_until; /* safe_read_only as every updater has seen it */
+
+    /* written by the worker, read by all */
+    _Alignas(CACHE_LINE) _Atomic uint64_t ready_until; /* M1 */
+    _Atomic uint64_t flushed_until;                    /* M1 */
+    _Atomic uint64_t closed_until;                     /* M1 */
+    _Atomic int failed;                                /* M4 */
+    _Atomic uint64_t failed_from;                      /* M4 */
+    _Atomic uint64_t failed_until;                     /* M4 */
+    _Atomic bool pinned; /* views keep the only pages that could go */
+
+    /* written by all */
+    _Alignas(CACHE_LINE) _Atomic bool asked; /* M2 */
+    _Atomic bool resume;                     /* M2 */
+    _Atomic uint64_t flush_wanted;           /* M2 */
+    _Atomic uint64_t evict_wanted;           /* M2 */
+};
+
+static uint64_t load(_Atomic uint64_t *word) {
+    return atomic_load_explicit(word, memory_order_acquire); /* M1, with publish */
+}
+
+static void publish(_Atomic uint64_t *word, uint64_t value) {
+    atomic_store_explicit(word, value, memory_order_release); /* M1, with load */
+}
+
+void disk_ask(struct hlog *log) {
+    struct hlog_disk *disk = log->disk;
+    if (!atomic_exchange_explicit(&disk->asked, true,
+                                  memory_order_seq_cst)) { /* M2, with disk_work */
+        worker_post(disk->worker);
+    }
+}
+
+static void finish_write(struct device_request *request, int status, uint64_t moved) {
+    struct disk_write *write = (struct disk_write *)request;
+    (void)moved; /* a write that moved less has failed (device.h V4) */
+    struct hlog *log = write->log;
+    write->status = status;
+    atomic_store_explicit(&write->state, WRITE_DONE,
+                          memory_order_release); /* M3, with reap */
+    disk_ask(log);
+}
+
+static void yield_memory(void *context) { disk_ask(context); }
+
+static void disk_init(struct hlog_disk *disk, struct hlog *log,
+                      const struct disk_config *config) {
+    const struct faster_device *device = config->device;
+    uint64_t unit = device->sector_size > device->alignment ? device->sector_size
+                                                            : device->alignment;
+    uint64_t most = device->max_io != 0 ? device->max_io & ~(unit - 1) : UINT64_MAX;
+    disk->device = device;
+    disk->layout = *config->layout;
+    disk->worker = config->worker;
+    disk->seed = config->seed;
+    disk->sector_size = unit;
+    disk->write_size = most < DISK_WRITE_SIZE ? most : DISK_WRITE_SIZE;
+    disk->mutable_permille = config->mutable_permille;
+    disk->checksummed = ADDRESS_FIRST;
+    disk->unsafe_until = ADDRESS_FIRST;
+    for (int i = 0; i < DISK_WRITES_MAX; i++) {
+        device_request_init(&disk->writes[i].request, finish_write);
+        disk->writes[i].log = log;
+        atomic_init(&disk->writes[i].state, WRITE_FREE);
+    }
+    atomic_init(&disk->ready_until, log->page_size);
+    atomic_init(&disk->flushed_until, 0);
+    atomic_init(&disk->closed_until, 0);
+    atomic_init(&disk->failed, FASTER_OK);
+    atomic_init(&disk->failed_from, 0);
+    atomic_init(&disk->failed_until, 0);
+    atomic_init(&disk->pinned, false);
+    atomic_init(&disk->asked, false);
+    atomic_init(&disk->resume, false);
+    atomic_init(&disk->flush_wanted, 0);
+    atomic_init(&disk->evict_wanted, 0);
+}
+
+int disk_attach(struct hlog *log, const struct disk_config *config) {
+    uint64_t unit = config->device->sector_size | config->device->alignment;
+    uint64_t most = (uint64_t)1 << (TAIL_PAGE_BITS + log->page_bits);
+    uint64_t addresses = (uint64_t)1 << ADDRESS_BITS;
+    if (unit > log->page_size || log->range < DISK_FRAMES_MIN * log->page_size ||
+        (config->device->max_io != 0 && config->device->max_io < unit)) {
+        return -EINVAL;
+    }
+    struct hlog_disk *disk = memory_lines_new(sizeof *disk);
+    if (disk == NULL) {
+        return -ENOMEM;
+    }
+    memset((void *)disk, 0, sizeof *disk);
+    disk_init(disk, log, config);
+    log->disk = disk;
+    log->budget->yield = yield_memory;
+    log->budget->context = log;
+    log->end = most < addresses ? most : addresses;
+    return FASTER_OK;
+}
+
+void disk_detach(struct hlog *log) {
+    memory_lines_free(log->disk);
+    log->budget->yield = NULL;
+    log->disk = NULL;
+}
+
+int disk_page_ready(struct hlog *log, uint64_t page) {
+    struct hlog_disk *disk = log->disk;
+    bool ready = (page + 1) << log->page_bits <= load(&disk->ready_until);
+    disk_ask(log); /* a turn is when regions move */
+    if (ready) {
+        return FASTER_OK;
+    }
+    int failed = atomic_load_explicit(&disk->failed, memory_order_acquire); /* M4 */
+    if (failed != FASTER_OK) {
+        return failed;
+    }
+    /* relaxed: a hint; who is refused may try again */
+    bool pinned = atomic_load_explicit(&disk->pinned, memory_order_relaxed);
+    return pinned ? FASTER_E_FULL : FASTER_RETRY;
+}
+
+/* Pages that the log may hold: what the budget leaves beside index and buffers, and
+ * what somebody else is waiting for.  Also bounded by the ring. */
+static uint64_t frames_allowed(struct hlog *log) {
+    struct hlog_disk *disk = log->disk;
+    uint64_t held = load(&disk->ready_until) - load(&disk->closed_until);
+    uint64_t excess = budget_excess(log->budget);
+    uint64_t kept = held > excess ? held - excess : 0;
+    uint64_t frames = (kept + budget_left(log->budget)) >> log->page_bits;
+    uint64_t ring = log->range >> log->page_bits;
+    frames = frames < ring ? frames : ring;
+    return frames > DISK_FRAMES_MIN ? frames : DISK_FRAMES_MIN;
+}
+
+/* Let everyone who may still hold the older value of a guarded word leave. */
+static void let_all_see(struct hlog *log) {
+    epoch_wait(log->epoch, epoch_bump(log->epoch));
+}
+
+static uint64_t tail_page_start(struct hlog *log) {
+    return hlog_tail(log) & ~(log->page_size - 1);
+}
+
+/* Where read_only should be: behind the share of the frames that stays mutable. */
+static uint64_t read_only_target(struct hlog *log) {
+    struct hlog_disk *disk = log->disk;
+    uint64_t mutable = frames_allowed(log) * disk->mutable_permille / 1000;
+    uint64_t kept = (mutable > 1 ? mutable - 1 : 0) << log->page_bits;
+    uint64_t start = tail_page_start(log);
+    uint64_t target = start > kept ? start - kept : 0;
+    uint64_t wanted =
+        atomic_load_explicit(&disk->flush_wanted, memory_order_seq_cst); /* M2 */
+    return target > wanted ? target : wanted;
+}
+
+/* Also a shift that somebody else began ends here: safe_read_only has moved, and who
+ * entered before that may still be setting bits below it. */
+static bool shift_read_only(struct hlog *log) {
+    struct hlog_disk *disk = log->disk;
+    uint64_t target = read_only_target(log);
+    bool moved = target > hlog_read_only(log);
+    if (moved) {
+        hlog_raise(&log->read_only, target);
+        let_all_see(log);
+        hlog_raise(&log->safe_read_only, target); /* hlog.h M2 */
+    }
+    uint64_t safe = hlog_safe_read_only(log);
+    if (safe > disk->unsafe_until) {
+        let_all_see(log);
+        disk->unsafe_until = safe;
+    }
+    return moved;
+}
+
+/* Give the records below `until` their checksums; the walk ends where a record begins
+ * at or above it, or with the page's written part. */
+static void checksum_until(struct hlog *log, uint64_t until) {
+    struct hlog_disk *disk = log->disk;
+    uint64_t address = disk->checksummed;
+    while (address < until) { /* ends: extents are positive, pages finite */
+        uint64_t page_end = (address | (log->page_size - 1)) + 1;
+        struct record *record = hlog_record(log, address);
+        bool fits = page_end - address >= sizeof(uint64_t);
+        uint64_t info = fits ? record_info(record) : 0;
+        if (info == 0) {
+            address = page_end;
+        } else if ((info & INFO_FILLER) != 0) {
+            address += info_prev(info);
+        } else {
+            uint64_t extent = record_extent(&disk->layout, record);
+            record->checksum = record_checksum(record, extent, address, disk->seed);
+            address += extent;
+        }
+    }
+    disk->checksummed = address;
+}
+
+static bool is_failed(struct hlog_disk *disk) {
+    /* relaxed: the worker's own store */
+    return atomic_load_explicit(&disk->failed, memory_order_relaxed) != FASTER_OK;
+}
+
+/* Hand one write to the device; a refusal is a failed write. */
+static void start_write(struct hlog *log, struct disk_write *write) {
+    struct hlog_disk *disk = log->disk;
+    write->attempts++;
+    /* relaxed: published by the submission (device.h M1) */
+    atomic_store_explicit(&write->state, WRITE_FLYING, memory_order_relaxed);
+    int status = device_write(disk->device, write->from,
+                              log->base + (write->from & log->ring_mask),
+                              write->until - write->from, &write->request);
+    if (status != 0) {
+        write->status = status;
+        atomic_store_explicit(&write->state, WRITE_DONE, memory_order_release); /* M3 */
+    }
+}
+
+static bool submit_writes(struct hlog *log) {
+    struct hlog_disk *disk = log->disk;
+    uint64_t end = disk->unsafe_until & ~(disk->sector_size - 1);
+    bool any = false;
+    while (disk->submitted < end && disk->count < DISK_WRITES_MAX && !is_failed(disk)) {
+        uint64_t page_end = (disk->submitted | (log->page_size - 1)) + 1;
+        uint64_t until = disk->submitted + disk->write_size;
+        until = until < page_end ? until : page_end;
+        until = until < end ? until : end;
+        checksum_until(log, until);
+        struct disk_write *write =
+            &disk->writes[(disk->first + disk->count) % DISK_WRITES_MAX];
+        write->from = disk->submitted;
+        write->until = until;
+        write->attempts = 0;
+        disk->submitted = until;
+        disk->count++;
+        start_write(log, write);
+        any = true;
+    }
+    return any;
+}
+
+/* L4: stop writing, and say why. */
+static void stop_writing(struct hlog_disk *disk, const struct disk_write *write) {
+    /* relaxed, both: before the release below; a reader may mix two failures' ends */
+    atomic_store_explicit(&disk->failed_from, write->from, memory_order_relaxed);
+    /* relaxed: as above */
+    atomic_store_explicit(&disk->failed_until, write->until, memory_order_relaxed);
+    atomic_store_explicit(&disk->failed, write->status,
+                          memory_order_release); /* M4, with disk_failed */
+}
+
+static bool is_lack_of_space(int status) {
+#ifdef EDQUOT
+    if (status == -EDQUOT) {
+        return true;
+    }
+#endif
+    return status == -ENOSPC;
+}
+
+/* The oldest write has failed: try again after a pause, or give up. */
+static void mend_write(struct hlog *log, struct disk_write *write) {
+    struct hlog_disk *disk = log->disk;
+    if (write->attempts >= DISK_ATTEMPTS) {
+        stop_writing(disk, write);
+        return;
+    }
+    thread_pause_us((uint32_t)BACKOFF_US << write->attempts);
+    start_write(log, write);
+}
+
+/* Move flushed_until over the writes that are done, oldest first (I1). */
+static bool reap(struct hlog *log) {
+    struct hlog_disk *disk = log->disk;
+    bool any = false;
+    while (disk->count != 0 && !is_failed(disk)) {
+        struct disk_write *write = &disk->writes[disk->first];
+        if (atomic_load_explicit(&write->state, memory_order_acquire) !=
+            WRITE_DONE) { /* M3 */
+            break;
+        }
+        any = true;
+        if (write->status != FASTER_OK) {
+            mend_write(log, write);
+            continue;
+        }
+        /* relaxed: the worker's own again */
+        atomic_store_explicit(&write->state, WRITE_FREE, memory_order_relaxed);
+        publish(&disk->flushed_until, write->until);
+        disk->first = (disk->first + 1) % DISK_WRITES_MAX;
+        disk->count--;
+    }
+    return any;
+}
+
+/* After a failure: begin again when asked to; for lack of space whenever somebody wants
+ * room, since it may be there again. */
+static void try_again(struct hlog *log, bool wanted) {
+    struct hlog_disk *disk = log->disk;
+    bool resume =
+        atomic_exchange_explicit(&disk->resume, false, memory_order_seq_cst); /* M2 */
+    /* relaxed: the worker's own store */
+    int failed = atomic_load_explicit(&disk->failed, memory_order_relaxed);
+    if (failed == FASTER_OK || !(resume || (wanted && is_lack_of_space(failed)))) {
+        return;
+    }
+    if (!resume) {
+        thread_pause_us(BACKOFF_US); /* writers that come again and again must not spin */
+    }
+    atomic_store_explicit(&disk->failed, FASTER_OK, memory_order_release); /* M4 */
+    for (uint32_t i = 0; i < disk->count; i++) {
+        disk->writes[(disk->first + i) % DISK_WRITES_MAX].attempts = 0;
+    }
+}
+
+/* Give the frames below head back, up to one that a view pins (I2). */
+static bool close_frames(struct hlog *log) {
+    struct hlog_disk *disk = log->disk;
+    uint64_t closed = load(&disk->closed_until);
+    uint64_t head = hlog_head(log) & ~(log->page_size - 1);
+    uint64_t before = closed;
+    bool pinned = false;
+    while (closed < head && !pinned) {
+        uint64_t place = closed & log->ring_mask;
+        pinned = atomic_load_explicit(&log->pins[place >> log->page_bits],
+                                      memory_order_acquire) != 0; /* hlog.h M3 */
+        if (!pinned) {
+            memory_discard(log->base + place, log->page_size);
+            budget_give(log->budget, log->page_size);
+            closed += log->page_size;
+        }
+    }
+    publish(&disk->closed_until, closed);
+    /* relaxed: a hint for those who find no page ready */
+    atomic_store_explicit(&disk->pinned, pinned, memory_order_relaxed);
+    return closed != before;
+}
+
+/* Move head towards `target`, over whole pages that are written (I1). */
+static bool advance_head(struct hlog *log, uint64_t target) {
+    uint64_t written = load(&log->disk->flushed_until) & ~(log->page_size - 1);
+    uint64_t head = target < written ? target : written;
+    if (head > hlog_head(log)) {
+        hlog_raise(&log->head, head);
+        let_all_see(log);
+    }
+    return close_frames(log);
+}
+
+/* Take the frames that the tail will need next. */
+static bool prepare_frames(struct hlog *log, uint64_t wanted) {
+    struct hlog_disk *disk = log->disk;
+    uint64_t ready = load(&disk->ready_until);
+    uint64_t before = ready;
+    while (ready < wanted && ready < log->end &&
+           ready - load(&disk->closed_until) < log->range &&
+           hlog_commit_page(log, ready >> log->page_bits) == FASTER_OK) {
+        uint64_t place = ready & log->ring_mask;
+        memory_populate(log->base + place, log->page_size);
+        ready += log->page_size;
+    }
+    publish(&disk->ready_until, ready);
+    return ready != before;
+}
+
+/* Evict what must go, and prepare what is needed next. */
+static bool make_room(struct hlog *log) {
+    struct hlog_disk *disk = log->disk;
+    uint64_t frames = frames_allowed(log);
+    uint64_t ahead = frames / AHEAD_SHARE;
+    ahead = ahead < 1 ? 1 : ahead < AHEAD_MAX ? ahead : AHEAD_MAX;
+    uint64_t wanted = tail_page_start(log) + ((1 + ahead) << log->page_bits);
+    uint64_t limit = frames << log->page_bits;
+    bool dry = frames == DISK_FRAMES_MIN && budget_excess(log->budget) != 0;
+    /* relaxed: a hint for those who want memory */
+    atomic_store_explicit(&log->budget->dry, dry, memory_order_relaxed);
+    uint64_t target =
+        atomic_load_explicit(&disk->evict_wanted, memory_order_seq_cst); /* M2 */
+    uint64_t needed = wanted > limit ? wanted - limit : 0;
+    bool moved = advance_head(log, target > needed ? target : needed);
+    return prepare_frames(log, wanted) || moved;
+}
+
+bool disk_work(struct hlog *log) {
+    struct hlog_disk *disk = log->disk;
+    if (disk == NULL) {
+        return false;
+    }
+    bool wanted =
+        atomic_exchange_explicit(&disk->asked, false,
+                                 memory_order_seq_cst); /* M2, with disk_ask */
+    try_again(log, wanted);
+    bool moved = shift_read_only(log);
+    moved |= submit_writes(log);
+    (void)device_poll(disk->device); /* device.h V10 */
+    moved |= reap(log);
+    moved |= make_room(log);
+    return moved;
+}
+
+void disk_want_flush(struct hlog *log, uint64_t until) {
+    hlog_raise(&log->disk->flush_wanted, until); /* M2 */
+    disk_ask(log);
+}
+
+void disk_want_evict(struct hlog *log, uint64_t until) {
+    hlog_raise(&log->disk->flush_wanted, until); /* M2 */
+    hlog_raise(&log->disk->evict_wanted, until); /* M2 */
+    disk_ask(log);
+}
+
+void disk_resume(struct hlog *log) {
+    atomic_store_explicit(&log->disk->resume, true, memory_order_seq_cst); /* M2 */
+    disk_ask(log);
+}
+
+int disk_failed(struct hlog *log, struct disk_failure *failure) {
+    struct hlog_disk *disk = log->disk;
+    int failed = atomic_load_explicit(&disk->failed, memory_order_acquire); /* M4 */
+    if (failed != FASTER_OK) {
+        failure->status = failed;
+        /* relaxed, both: behind the acquire above */
+        failure->from = atomic_load_explicit(&disk->failed_from, memory_order_relaxed);
+        /* relaxed: as above */
+        failure->until =
+            atomic_load_explicit(&disk->failed_until, memory_order_relaxed);
+    }
+    return failed;
+}
+
+uint64_t disk_flushed_until(struct hlog *log) {
+    return load(&log->disk->flushed_until);
+}
+
+uint64_t disk_closed_until(struct hlog *log) { return load(&log->disk->closed_until); }
+
+uint64_t disk_bytes(struct hlog *log) {
+    return load(&log->disk->ready_until) - load(&log->disk->closed_until);
+}
+
+const struct faster_device *disk_device(const struct hlog *log) {
+    return log->disk->device;
+}
+
+uint64_t disk_seed(const struct hlog *log) { return log->disk->seed; }
+
+uint64_t disk_unit(const struct hlog *log) { return log->disk->sector_size; }

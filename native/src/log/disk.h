@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * disk.h: pages on their way to a device, and frames on their way back
+ *
+ * Level 3.  Includes: base, device, epoch, hlog, record, worker.
+ *
+ * Purpose
+ *   A log that is larger than memory must let its oldest pages go: they stop changing,
+ *   they are written, they leave memory, and their frames serve again.  All of that
+ *   happens here, and all of it on the store's worker.  Operations only find a page
+ *   ready when the tail crosses into it, or FASTER_RETRY.
+ *
+ * Model
+ *
+ *    closed_until   head      flushed_until   submitted   safe_read_only  ready_until
+ *         |  being   | in memory  |  written,   | in        |  waits         |
+ *         |  freed   | and on the |  not in     | flight    |  for the flush |
+ *         |          | device     |  order yet  |           |                |
+ *
+ *   One round of the worker (disk_work) moves each word as far as it may go:
+ *     shift    read_only to where mutable_permille of the frames stay mutable, or to
+ *              what a flush asked for; then safe_read_only (two epochs later nobody
+ *              touches even the bits below it that mean nothing on a device)
+ *     write    checksums, then device writes, several in flight
+ *     reap     flushed_until over the contiguous prefix that was written in full
+ *     evict    head, as far as frames are wanted and pages are written; then, when
+ *              everyone has seen it, the frames go back to the system and the budget
+ *     prepare  take the next frames ahead of the tail
+ *
+ * Invariants
+ *   I1  flushed_until covers only bytes whose writes were confirmed in full length, and
+ *       head never passes it; so nothing is dropped that is not on the device.
+ *   I2  A frame is given back only when head has passed it, everyone has seen that, and
+ *       no view pins it; it reads zero when it is taken again (L3).
+ *   I3  A sector is written once: writes end on multiples of the sector size, and where
+ *       read_only does not (a shift from outside), the rest waits for the next one.
+ *   I4  Every word here has one writer, the worker, but `flush_wanted` and
+ *       `evict_wanted` (raised by anyone), `asked`, and what a write's completion
+ *       stores.
+ *
+ * Ordering
+ *   M1  ready_until, flushed_until and closed_until are stored release by the worker
+ *       and loaded acquire: who sees a frame ready sees it committed and zero.
+ *   M2  `asked` is exchanged by who asks after it stored what it asks for, and stored
+ *       false by the worker before it looks (both seq_cst): either the worker sees the
+ *       wish, or the asker posts.
+ *   M3  A write's status is stored before its state (release); the worker loads the
+ *       state (acquire) first.  Without it a failed write could count as done.
+ *   M4  `failed` is stored release after the range and loaded acquire before it.
+ *
+ * Progress   disk_page_ready: wait-free.  disk_work blocks for other threads' epochs
+ *            and, after a failed write, for a back-off of milliseconds.
+ * Threads    disk_work and disk_detach: the worker, or after it was stopped.  Others:
+ *            any.
+ * Errors     The device's: a write that fails DISK_ATTEMPTS times stops all writes
+ *            (L4).  Nothing in memory is dropped; appends go on while there is room and
+ *            then get the error; disk_resume tries again.
+ * Limits     DISK_WRITES_MAX writes of at most DISK_WRITE_SIZE in flight
+ * Source     Chandramouli et al., SIGMOD 2018, section 5.2
+ * Tests      tests/log/{validate_disk,torture_disk}.c
+ */
+#ifndef FASTER_LOG_DISK_H
+#define FASTER_LOG_DISK_H
+
+#include "device/device.h"
+#include "log/hlog.h"
+#include "record/record.h"
+#include "worker/worker.h"
+
+enum {
+    /* The tail, the page prepared ahead of it, and one on its way out. */
+    DISK_FRAMES_MIN = 4,
+    DISK_WRITES_MAX = 16,
+    /* Large enough for a device's full rate, small enough that several are in flight
+     * of one page. */
+    DISK_WRITE_SIZE = 1 << 20,
+    DISK_ATTEMPTS = 5
+};
+
+struct disk_config {
+    const struct faster_device *device;
+    const struct record_layout *layout;
+    struct worker *worker;
+    uint64_t seed;             /* of checksums: the store's identity */
+    uint32_t mutable_permille; /* of the frames, at least a page */
+};
+
+/* Why writing has stopped. */
+struct disk_failure {
+    int status;
+    uint64_t from;
+    uint64_t until;
+};
+
+/* Let the log use a device.  Called once, before anyone uses the log; its ring must
+ * hold DISK_FRAMES_MIN pages and the budget be limited.  Errors: -ENOMEM, -EINVAL. */
+int disk_attach(struct hlog *log, const struct disk_config *config);
+
+/* Forget the device, when the worker has ended and the device is closed. */
+void disk_detach(struct hlog *log);
+
+/* Whether the tail may move into a page: FASTER_OK, FASTER_RETRY, or why not. */
+int disk_page_ready(struct hlog *log, uint64_t page);
+
+/* One round of the worker; true when there may be more to do at once. */
+bool disk_work(struct hlog *log);
+
+/* Have the worker look soon. */
+void disk_ask(struct hlog *log);
+
+/* Have everything below `until` written (a multiple of the sector size), or written and
+ * out of memory (a multiple of the page size).  Both return at once. */
+void disk_want_flush(struct hlog *log, uint64_t until);
+void disk_want_evict(struct hlog *log, uint64_t until);
+
+/* Try again after a failure. */
+void disk_resume(struct hlog *log);
+
+/* FASTER_OK, or why writing has stopped; *failure is written then. */
+int disk_failed(struct hlog *log, struct disk_failure *failure);
+
+uint64_t disk_flushed_until(struct hlog *log);
+uint64_t disk_closed_until(struct hlog *log);
+
+/* Bytes of the frames held. */
+uint64_t disk_bytes(struct hlog *log);
+
+/* The device, and the seed of checksums. */
+const struct faster_device *disk_device(const struct hlog *log);
+uint64_t disk_seed(const struct hlog *log);
+/* Bytes that writes are multiples of. */
+uint64_t disk_unit(const struct hlog *log);
+
+#endif

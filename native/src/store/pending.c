@@ -1,0 +1,760 @@
+/* SPDX-License-Identifier: MIT */
+/* pending.c: see pending.h */
+#include "store/pending.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "base/notify.h"
+
+enum {
+    /* Operations kept for reuse, with buffers up to so many bytes. */
+    UNUSED_MAX = 1024,
+    UNUSED_BUFFER_MAX = 16 << 10,
+    /* Operations that one entry brings forward (E5). */
+    RUN_BLOCK = 64,
+    /* How long a waiter sleeps before it looks again by itself: a device that others
+     * drive, too, may complete its operation without waking it. */
+    REST_MS = 10,
+    REST_DRIVEN_MS = 1
+};
+
+/* --- lists (I1) ------------------------------------------------------------------- */
+
+static void list_add(struct pending_list *list, struct faster_pending *pending) {
+    pending->next = NULL;
+    pending->prev = list->last;
+    if (list->last != NULL) {
+        list->last->next = pending;
+    } else {
+        list->first = pending;
+    }
+    list->last = pending;
+}
+
+static void list_remove(struct pending_list *list, struct faster_pending *pending) {
+    if (pending->prev != NULL) {
+        pending->prev->next = pending->next;
+    } else {
+        list->first = pending->next;
+    }
+    if (pending->next != NULL) {
+        pending->next->prev = pending->prev;
+    } else {
+        list->last = pending->prev;
+    }
+}
+
+/* --- the queue -------------------------------------------------------------------- */
+
+int pending_queue_new(struct faster_kv *kv, struct pending_queue **out) {
+    struct pending_queue *queue = memory_lines_new(sizeof *queue);
+    if (queue == NULL) {
+        return -ENOMEM;
+    }
+    memset((void *)queue, 0, sizeof *queue);
+    queue->kv = kv;
+    queue->device = disk_device(&kv->log);
+    queue->budget = &kv->budget;
+    atomic_init(&queue->arrived, NULL);
+    atomic_init(&queue->sleeping, false);
+    atomic_init(&queue->notify, -1);
+    atomic_init(&queue->refs, 1);
+    int error = wakeup_init(&queue->wakeup);
+    if (error != 0) {
+        memory_lines_free(queue);
+        return error;
+    }
+    *out = queue;
+    return FASTER_OK;
+}
+
+static void pending_free(struct faster_pending *pending) {
+    struct budget *budget = pending->queue->budget;
+    budget_give(budget, pending->buffer_size + sizeof *pending);
+    memory_lines_free(pending->block);
+    free(pending->copies);
+    free(pending->out);
+    memory_lines_free(pending);
+}
+
+static void list_free(struct pending_list *list) {
+    while (list->first != NULL) { /* ends with the list */
+        struct faster_pending *pending = list->first;
+        list->first = pending->next;
+        pending_free(pending);
+    }
+    list->last = NULL;
+}
+
+/* One less may touch the queue; the last one frees it (I2). */
+static void queue_release(struct pending_queue *queue) {
+    if (atomic_fetch_sub_explicit(&queue->refs, 1, memory_order_acq_rel) != 1) { /* M3 */
+        return;
+    }
+    list_free(&queue->flying);
+    wakeup_destroy(&queue->wakeup);
+    memory_lines_free(queue);
+}
+
+void pending_queue_leave(struct pending_queue *queue) {
+    list_free(&queue->waiting);
+    list_free(&queue->again);
+    list_free(&queue->finished);
+    while (queue->unused != NULL) { /* ends with the list */
+        struct faster_pending *pending = queue->unused;
+        queue->unused = pending->next;
+        pending_free(pending);
+    }
+    queue_release(queue);
+}
+
+bool pending_defers(const struct pending_queue *queue, uint64_t hash) {
+    return queue->waiting.first != NULL || queue->keys[hash % PENDING_KEYS] != 0;
+}
+
+/* A device's read has ended: on any thread. */
+static void finish_read(struct device_request *request, int status, uint64_t moved) {
+    struct faster_pending *pending = (struct faster_pending *)request;
+    struct pending_queue *queue = pending->queue;
+    pending->io_status = status;
+    pending->io_moved = moved;
+    /* relaxed: proved by the CAS */
+    struct faster_pending *seen =
+        atomic_load_explicit(&queue->arrived, memory_order_relaxed);
+    do { /* ends: each failure means that another has arrived, or all were taken */
+        pending->arrived_next = seen;
+    } while (!atomic_compare_exchange_weak_explicit(
+        &queue->arrived, &seen, pending, memory_order_seq_cst,
+        memory_order_relaxed)); /* M1, M2 */
+    /* From here on the operation may be another's. */
+    int64_t descriptor =
+        atomic_load_explicit(&queue->notify, memory_order_acquire); /* M1 */
+    if (seen == NULL && descriptor >= 0) {
+        notify_send(descriptor);
+    }
+    if (atomic_load_explicit(&queue->sleeping, memory_order_seq_cst) && /* M2 */
+        atomic_exchange_explicit(&queue->sleeping, false, memory_order_seq_cst)) {
+        wakeup_post(&queue->wakeup); /* M2, with rest */
+    }
+    queue_release(queue);
+}
+
+/* --- operations come and go ------------------------------------------------------- */
+
+static struct faster_pending *pending_new(struct pending_queue *queue) {
+    struct faster_pending *pending = queue->unused;
+    if (pending != NULL) {
+        queue->unused = pending->next;
+        queue->unused_count--;
+        return pending;
+    }
+    pending = memory_lines_new(sizeof *pending);
+    if (pending != NULL) {
+        memset((void *)pending, 0, sizeof *pending);
+        device_request_init(&pending->request, finish_read);
+        pending->queue = queue;
+        budget_force(queue->budget, sizeof *pending);
+    }
+    return pending;
+}
+
+/* Keep an operation's memory for the next, if there is not enough of that. */
+static void pending_drop(struct pending_queue *queue, struct faster_pending *pending) {
+    if (queue->unused_count >= UNUSED_MAX || pending->buffer_size > UNUSED_BUFFER_MAX) {
+        pending_free(pending);
+        return;
+    }
+    pending->next = queue->unused;
+    queue->unused = pending;
+    queue->unused_count++;
+}
+
+static const void *copy_in(uint8_t **to, const void *bytes, uint64_t size) {
+    uint8_t *copy = *to;
+    if (size != 0) {
+        memcpy(copy, bytes, (size_t)size);
+    }
+    *to += align_up(size, 8);
+    return copy;
+}
+
+/* Take everything that the caller's memory holds (api.h). */
+static int copy_operation(struct faster_pending *pending,
+                          const struct faster_operation *operation) {
+    uint64_t size = align_up(operation->key_size, 8) +
+                    align_up(operation->value_size, 8) +
+                    align_up(operation->expected_size, 8) + 8;
+    struct update *update = &pending->update;
+    if (size > pending->copies_size) {
+        uint8_t *larger = realloc(pending->copies, (size_t)size);
+        if (larger == NULL) {
+            return -ENOMEM;
+        }
+        pending->copies = larger;
+        pending->copies_size = size;
+    }
+    uint8_t *to = pending->copies;
+    update->key = copy_in(&to, operation->key, operation->key_size);
+    update->value = copy_in(&to, operation->value, operation->value_size);
+    update->expected = copy_in(&to, operation->expected, operation->expected_size);
+    if (operation->merge != NULL) {
+        pending->merge = *operation->merge;
+    }
+    return FASTER_OK;
+}
+
+static enum update_kind update_kind_of(uint32_t kind) {
+    static const enum update_kind kinds[] = {
+        [FASTER_UPSERT] = UPDATE_UPSERT,   [FASTER_INSERT] = UPDATE_INSERT,
+        [FASTER_DELETE] = UPDATE_DELETE,   [FASTER_DISCARD] = UPDATE_DISCARD,
+        [FASTER_RMW] = UPDATE_RMW,         [FASTER_COMPARE] = UPDATE_COMPARE,
+    };
+    return kinds[kind];
+}
+
+static int pending_fill(struct faster_pending *pending,
+                        const struct faster_operation *operation) {
+    struct update *update = &pending->update;
+    pending->reads = operation->kind == FASTER_READ;
+    pending->claimed = false;
+    pending->forgotten = false;
+    pending->numbered = false;
+    pending->walked = false;
+    pending->retried = false;
+    pending->context = operation->context;
+    pending->serial = 0;
+    pending->start = ADDRESS_NONE;
+    pending->device_reads = 0;
+    pending->record = NULL;
+    pending->value = NULL;
+    pending->value_size = 0;
+    *update = (struct update){
+        .kind = pending->reads ? UPDATE_UPSERT : update_kind_of(operation->kind),
+        .key_size = operation->key_size,
+        .hash = kv_hash(pending->queue->kv, operation->key, operation->key_size),
+        .value_size = operation->value_size,
+        .expected_size = operation->expected_size,
+        .merge = operation->merge != NULL ? &pending->merge : NULL,
+    };
+    return copy_operation(pending, operation);
+}
+
+/* --- bringing one forward, inside the slot --------------------------------------- */
+
+/* A value in memory that is not the operation's own. */
+static int make_out(struct faster_pending *pending, uint64_t size) {
+    uint64_t capacity = align_up(size, 64) + 64;
+    if (size <= pending->out_capacity && pending->out != NULL) {
+        return FASTER_OK;
+    }
+    uint8_t *larger = realloc(pending->out, (size_t)capacity);
+    if (larger == NULL) {
+        return -ENOMEM;
+    }
+    pending->out = larger;
+    pending->out_capacity = capacity;
+    return FASTER_OK;
+}
+
+/* Give a read the value of a record in memory. */
+static int give_from_memory(struct faster_session *session,
+                            struct faster_pending *pending,
+                            const struct found *found) {
+    pending->value = pending->out;
+    return record_read_value(&session->kv->layout, found->record, pending->out,
+                             pending->out_capacity, &pending->value_size);
+}
+
+/* Give a read the value of the copy that came from the device: it is the newest. */
+static int give_from_device(struct faster_session *session,
+                            struct faster_pending *pending) {
+    const struct record_layout *layout = &session->kv->layout;
+    struct record *record = pending->record;
+    if (record == NULL || (record_info(record) & INFO_TOMBSTONE) != 0) {
+        return FASTER_NOT_FOUND;
+    }
+    pending->value = (const uint8_t *)record +
+                     record_value_offset(layout, pending->update.key_size);
+    pending->value_size = record_value_size(layout, record);
+    return FASTER_OK;
+}
+
+static bool is_blind(const struct faster_pending *pending) {
+    return !pending->reads && (pending->update.kind == UPDATE_UPSERT ||
+                               pending->update.kind == UPDATE_DISCARD);
+}
+
+/* The chain leaves memory at found->address.  If the walk on the device began there it
+ * has seen all that is older, and memory holds nothing newer. */
+static int attempt_beyond(struct faster_session *session,
+                          struct faster_pending *pending, struct found *found) {
+    if (!pending->walked || pending->start != found->address) {
+        pending->start = found->address;
+        pending->walked = false;
+        pending->record = NULL;
+        return FASTER_PENDING;
+    }
+    found->record = pending->record;
+    return pending->reads ? give_from_device(session, pending)
+                          : update_fetched(session, &pending->update, found);
+}
+
+/* One attempt at ending the operation.  FASTER_PENDING: read the record at `start`. */
+static int attempt(struct faster_session *session, struct faster_pending *pending) {
+    struct update *update = &pending->update;
+    struct found found;
+    int looked =
+        find_record(session, update->hash, update->key, update->key_size, &found);
+    if (looked == FASTER_PENDING && !is_blind(pending)) {
+        return attempt_beyond(session, pending, &found);
+    }
+    if (!pending->reads) {
+        return update_found(session, update, looked, &found);
+    }
+    return looked == FASTER_OK ? give_from_memory(session, pending, &found) : looked;
+}
+
+/* The same, until it does not ask for more room or meet somebody. */
+static int attempt_all(struct faster_session *session, struct faster_pending *pending) {
+    struct update *update = &pending->update;
+    int result = make_out(pending, 0);
+    while (result == FASTER_OK || result == FASTER_SHORT) { /* ends: values are finite */
+        if (update->kind == UPDATE_RMW && !pending->reads) {
+            update->out = pending->out;
+            update->capacity = pending->out_capacity;
+            update->out_size = &pending->value_size;
+        }
+        KV_ATTEMPT(session, result, attempt(session, pending));
+        if (result != FASTER_SHORT) {
+            break;
+        }
+        int error = make_out(pending, pending->value_size);
+        result = error != FASTER_OK ? error : FASTER_SHORT;
+    }
+    if (result == FASTER_OK && update->kind == UPDATE_RMW && !pending->reads) {
+        pending->value = pending->out;
+    }
+    return result;
+}
+
+/* An update that goes to the device takes its serial number now (C1). */
+static void number(struct faster_session *session, struct faster_pending *pending) {
+    if (pending->reads || pending->numbered) {
+        return;
+    }
+    session_issue(session);
+    pending->numbered = true;
+    pending->serial = faster_session_serial(session);
+    pending->queue->keys[pending->update.hash % PENDING_KEYS]++;
+}
+
+static void account(struct faster_session *session, struct faster_pending *pending) {
+    enum update_kind kind = pending->update.kind;
+    int status = pending->status;
+    if (pending->reads) {
+        if (status == FASTER_OK || status == FASTER_NOT_FOUND) {
+            session_count(session,
+                          status == FASTER_OK ? COUNT_READ_HIT : COUNT_READ_MISS);
+        }
+        return;
+    }
+    if (pending->numbered) {
+        pending->queue->keys[pending->update.hash % PENDING_KEYS]--;
+        update_count(session, kind, status);
+    } else if (status >= FASTER_OK) {
+        update_account(session, kind, status);
+        pending->serial = faster_session_serial(session);
+    }
+}
+
+static void finish(struct faster_session *session, struct faster_pending *pending,
+                   int status) {
+    struct pending_queue *queue = pending->queue;
+    pending->status = status;
+    pending->state = PENDING_FINISHED;
+    account(session, pending);
+    if (pending->forgotten) {
+        pending_drop(queue, pending);
+        return;
+    }
+    queue->count--;
+    if (!pending->claimed) {
+        list_add(&queue->finished, pending);
+    }
+}
+
+/* What a run has to submit once it is outside. */
+struct outbox {
+    struct faster_pending *first;
+};
+
+static void fly(struct faster_session *session, struct faster_pending *pending,
+                uint64_t address, uint64_t size, struct outbox *outbox) {
+    struct pending_queue *queue = pending->queue;
+    int result = fetch_prepare(pending, address, size);
+    if (result != FASTER_OK) {
+        finish(session, pending, result);
+        return;
+    }
+    number(session, pending);
+    pending->state = PENDING_FLYING;
+    pending->device_reads++;
+    list_add(&queue->flying, pending);
+    pending->arrived_next = outbox->first;
+    outbox->first = pending;
+}
+
+/* Try to end an operation that is on no list. */
+static void advance(struct faster_session *session, struct faster_pending *pending,
+                    struct outbox *outbox) {
+    int result = attempt_all(session, pending);
+    if (result == FASTER_PENDING) {
+        fly(session, pending, pending->start, fetch_guess(pending->queue), outbox);
+    } else if (result == FASTER_RETRY) {
+        number(session, pending); /* others must not pass it */
+        pending->state = PENDING_AGAIN;
+        list_add(&pending->queue->again, pending);
+    } else {
+        finish(session, pending, result);
+    }
+}
+
+/* A record has come, or could not be had. */
+static void examine(struct faster_session *session, struct faster_pending *pending,
+                    struct outbox *outbox) {
+    const struct update *update = &pending->update;
+    struct record *record = NULL;
+    uint64_t need = pending->read_size;
+    int result = fetch_examine(pending, &record, &need);
+    if (result == FASTER_PENDING) {
+        fly(session, pending, pending->address, need, outbox);
+        return;
+    }
+    if (result != FASTER_OK) {
+        bool once = result != FASTER_E_CORRUPT && !pending->retried;
+        pending->retried = true;
+        if (once) {
+            fly(session, pending, pending->address, fetch_guess(pending->queue),
+                outbox);
+        } else {
+            finish(session, pending, result);
+        }
+        return;
+    }
+    uint64_t info = record_info(record);
+    bool mine = record_has_key(&session->kv->layout, record, update->key,
+                               update->key_size) &&
+                (info & INFO_INVALID) == 0;
+    if (!mine && info_prev(info) >= session->begin) {
+        fly(session, pending, info_prev(info), fetch_guess(pending->queue), outbox);
+        return;
+    }
+    pending->walked = true;
+    pending->record = mine ? record : NULL;
+    advance(session, pending, outbox);
+}
+
+/* Start what waits for its turn, as long as nothing of its key is on its way. */
+static void run_waiting(struct faster_session *session, struct outbox *outbox) {
+    struct pending_queue *queue = session->queue;
+    struct faster_pending *pending = queue->waiting.first;
+    while (pending != NULL &&
+           queue->keys[pending->update.hash % PENDING_KEYS] == 0) { /* ends: the list */
+        list_remove(&queue->waiting, pending);
+        advance(session, pending, outbox);
+        pending = queue->waiting.first;
+    }
+}
+
+/* All that has arrived, oldest first. */
+static struct faster_pending *take_arrived(struct pending_queue *queue) {
+    struct faster_pending *taken = atomic_exchange_explicit(
+        &queue->arrived, NULL, memory_order_seq_cst); /* M1, with finish_read */
+    struct faster_pending *turned = NULL;
+    while (taken != NULL) { /* ends with the list */
+        struct faster_pending *next = taken->arrived_next;
+        taken->arrived_next = turned;
+        turned = taken;
+        taken = next;
+    }
+    return turned;
+}
+
+static void run_arrived(struct faster_session *session, struct outbox *outbox) {
+    struct pending_queue *queue = session->queue;
+    struct faster_pending *pending = take_arrived(queue);
+    uint64_t reads = 0;
+    uint64_t bytes = 0;
+    while (pending != NULL) { /* ends with the list */
+        struct faster_pending *next = pending->arrived_next;
+        list_remove(&queue->flying, pending);
+        reads++;
+        bytes += pending->io_moved;
+        examine(session, pending, outbox);
+        if (reads % RUN_BLOCK == 0) {
+            session_refresh(session); /* E5 */
+        }
+        pending = next;
+    }
+    if (reads != 0) {
+        /* relaxed: figures with one writer */
+        (void)atomic_fetch_add_explicit(&queue->reads, reads, memory_order_relaxed);
+        /* relaxed: as above */
+        (void)atomic_fetch_add_explicit(&queue->read_bytes, bytes,
+                                        memory_order_relaxed);
+    }
+}
+
+static void run_again(struct faster_session *session, struct outbox *outbox) {
+    struct pending_queue *queue = session->queue;
+    struct pending_list again = queue->again;
+    queue->again = (struct pending_list){NULL, NULL};
+    while (again.first != NULL) { /* ends with the list */
+        struct faster_pending *pending = again.first;
+        list_remove(&again, pending);
+        advance(session, pending, outbox);
+    }
+}
+
+static void send(struct outbox *outbox) {
+    while (outbox->first != NULL) { /* ends with the list */
+        struct faster_pending *pending = outbox->first;
+        struct pending_queue *queue = pending->queue;
+        outbox->first = pending->arrived_next;
+        /* relaxed: the submission publishes it (device.h M1) */
+        (void)atomic_fetch_add_explicit(&queue->refs, 1, memory_order_relaxed);
+        fetch_submit(pending);
+    }
+}
+
+/* --- api.h ------------------------------------------------------------------------ */
+
+static int start_now(struct faster_session *session,
+                     const struct faster_operation *op, void *out, uint64_t capacity,
+                     uint64_t *value_size) {
+    switch (op->kind) {
+    case FASTER_READ:
+        return faster_read(session, op->key, op->key_size, out, capacity, value_size);
+    case FASTER_UPSERT:
+        return faster_upsert(session, op->key, op->key_size, op->value, op->value_size);
+    case FASTER_INSERT:
+        return faster_insert(session, op->key, op->key_size, op->value, op->value_size);
+    case FASTER_DELETE:
+        return faster_delete(session, op->key, op->key_size);
+    case FASTER_DISCARD:
+        return faster_discard(session, op->key, op->key_size);
+    case FASTER_RMW:
+        return faster_rmw(session, op->merge, op->key, op->key_size, op->value,
+                          op->value_size, out, capacity, value_size);
+    case FASTER_COMPARE:
+        return faster_compare_and_set(session, op->key, op->key_size, op->expected,
+                                      op->expected_size, op->value, op->value_size);
+    default:
+        return -EINVAL;
+    }
+}
+
+/* Inside: make the operation an object, and bring it as far as it goes. */
+static int start_pending(struct faster_session *session,
+                         const struct faster_operation *operation,
+                         struct outbox *outbox, struct faster_pending **out) {
+    struct pending_queue *queue = session->queue;
+    struct faster_pending *pending = pending_new(queue);
+    if (pending == NULL) {
+        return -ENOMEM;
+    }
+    int error = pending_fill(pending, operation);
+    if (error != FASTER_OK) {
+        pending_drop(queue, pending);
+        return error;
+    }
+    queue->count++;
+    if (!pending->reads && pending_defers(queue, pending->update.hash)) {
+        pending->state = PENDING_WAITING;
+        list_add(&queue->waiting, pending);
+    } else {
+        advance(session, pending, outbox);
+    }
+    *out = pending;
+    return FASTER_PENDING;
+}
+
+int faster_start(struct faster_session *session,
+                 const struct faster_operation *operation, void *out, uint64_t capacity,
+                 uint64_t *value_size, struct faster_pending **pending) {
+    struct outbox outbox = {NULL};
+    int result = start_now(session, operation, out, capacity, value_size);
+    if (result != FASTER_PENDING || session->queue == NULL) {
+        return result;
+    }
+    result = session_enter(session);
+    if (result == FASTER_OK) {
+        result = start_pending(session, operation, &outbox, pending);
+        session_leave(session);
+        send(&outbox);
+    }
+    return result;
+}
+
+/* Inside: make sure that nobody else is given the operation. */
+static void claim(struct pending_queue *queue, struct faster_pending *pending) {
+    if (pending->state == PENDING_FINISHED && !pending->claimed) {
+        list_remove(&queue->finished, pending);
+    }
+    pending->claimed = true;
+}
+
+/* Bring everything forward once.  *ready: whether what is waited for is there. */
+static int run(struct faster_session *session, struct faster_pending *pending,
+               bool *ready) {
+    struct pending_queue *queue = session->queue;
+    struct outbox outbox = {NULL};
+    int result = session_enter(session);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    run_arrived(session, &outbox);
+    run_again(session, &outbox);
+    run_waiting(session, &outbox);
+    if (pending != NULL) {
+        claim(queue, pending);
+        *ready = pending->state == PENDING_FINISHED;
+    } else {
+        *ready = queue->finished.first != NULL;
+        result = !*ready && queue->count == 0 ? FASTER_NOT_FOUND : FASTER_OK;
+    }
+    session_leave(session);
+    send(&outbox);
+    return result;
+}
+
+static bool has_arrived(struct pending_queue *queue) {
+    return atomic_load_explicit(&queue->arrived, memory_order_seq_cst) != NULL; /* M2 */
+}
+
+/* Sleep until something may have changed. */
+static void rest(struct faster_session *session, uint64_t most_ms) {
+    struct pending_queue *queue = session->queue;
+    bool driven = (queue->device->capabilities & FASTER_DEVICE_DRIVEN) != 0;
+    uint32_t slice = driven ? REST_DRIVEN_MS : REST_MS;
+    slice = most_ms < slice ? (uint32_t)most_ms : slice;
+    (void)device_poll(queue->device);
+    if (has_arrived(queue)) {
+        return;
+    }
+    if (queue->again.first != NULL) {
+        faster_session_wait(session);
+    } else if (driven) {
+        (void)device_wait(queue->device, slice);
+    } else {
+        atomic_store_explicit(&queue->sleeping, true, memory_order_seq_cst); /* M2 */
+        if (!has_arrived(queue)) {
+            (void)wakeup_wait_ms(&queue->wakeup, slice);
+        }
+        atomic_store_explicit(&queue->sleeping, false, memory_order_seq_cst); /* M2 */
+    }
+}
+
+int faster_wait(struct faster_session *session, struct faster_pending *pending,
+                uint32_t timeout_ms) {
+    uint64_t deadline = clock_ms() + timeout_ms;
+    if (session->queue == NULL) {
+        return pending == NULL ? FASTER_NOT_FOUND : -EINVAL;
+    }
+    for (;;) { /* ends at the deadline at the latest */
+        bool ready = false;
+        int result = run(session, pending, &ready);
+        if (ready || (result != FASTER_OK && result != FASTER_RETRY)) {
+            return ready ? FASTER_OK : result;
+        }
+        uint64_t now = clock_ms();
+        if (now >= deadline) {
+            (void)device_poll(session->queue->device); /* device.h V10 */
+            return FASTER_E_TIMEOUT;
+        }
+        rest(session, deadline - now);
+    }
+}
+
+int faster_next_finished(struct faster_session *session,
+                         struct faster_pending **pending) {
+    struct pending_queue *queue = session->queue;
+    if (queue == NULL) {
+        return FASTER_NOT_FOUND;
+    }
+    int result = session_enter(session);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    struct faster_pending *first = queue->finished.first;
+    if (first != NULL) {
+        claim(queue, first);
+        *pending = first;
+    }
+    session_leave(session);
+    return first != NULL ? FASTER_OK : FASTER_NOT_FOUND;
+}
+
+static uint32_t kind_of(const struct faster_pending *pending) {
+    static const uint8_t kinds[] = {
+        [UPDATE_UPSERT] = FASTER_UPSERT,   [UPDATE_INSERT] = FASTER_INSERT,
+        [UPDATE_DELETE] = FASTER_DELETE,   [UPDATE_RMW] = FASTER_RMW,
+        [UPDATE_COMPARE] = FASTER_COMPARE, [UPDATE_DISCARD] = FASTER_DISCARD,
+    };
+    return pending->reads ? FASTER_READ : kinds[pending->update.kind];
+}
+
+void faster_result_of(const struct faster_pending *pending,
+                      struct faster_result *result) {
+    bool valued = pending->status == FASTER_OK;
+    *result = (struct faster_result){
+        .kind = kind_of(pending),
+        .status = pending->status,
+        .context = pending->context,
+        .serial = pending->serial,
+        .key = pending->update.key,
+        .key_size = pending->update.key_size,
+        .value = valued ? pending->value : NULL,
+        .value_size = valued ? pending->value_size : 0,
+        .device_reads = pending->device_reads,
+    };
+}
+
+int faster_forget(struct faster_session *session, struct faster_pending *pending) {
+    struct pending_queue *queue = pending->queue;
+    int result = session_enter(session);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    if (pending->state == PENDING_FINISHED) {
+        claim(queue, pending);
+        pending_drop(queue, pending);
+    } else if (!pending->forgotten) {
+        pending->forgotten = true;
+        queue->count--;
+    }
+    session_leave(session);
+    return FASTER_OK;
+}
+
+uint64_t faster_pending_count(struct faster_session *session) {
+    struct pending_queue *queue = session->queue;
+    if (queue == NULL || session_enter(session) != FASTER_OK) {
+        return 0;
+    }
+    uint64_t count = queue->count;
+    session_leave(session);
+    return count;
+}
+
+int faster_session_notify(struct faster_session *session, int64_t descriptor) {
+    if (session->queue == NULL) {
+        return FASTER_OK;
+    }
+    atomic_store_explicit(&session->queue->notify, descriptor,
+                          memory_order_release); /* M1, with finish_read */
+    return FASTER_OK;
+}

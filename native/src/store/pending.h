@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pending.h: operations that wait for the device
+ *
+ * Level 5.  Includes: base, device, log, session, store, update.
+ *
+ * Purpose
+ *   A lookup that leaves memory cannot be ended at once.  It becomes an object of the
+ *   session that asks the device for one record after the other, and ends like any
+ *   other operation when it knows what the key's newest record is.
+ *
+ * Model
+ *
+ *      start ---> FLYING ---device---> arrived ---> examine ---> FINISHED
+ *        |          ^   ^                |  ^          |  |
+ *        v          |   |                |  |          |  +--> AGAIN (retried later)
+ *      WAITING -----+   +--- the record before it -----+
+ *
+ *   A completed read is pushed to the session's stack `arrived` by whichever thread the
+ *   device uses.  The session's own thread takes the stack, and for each operation
+ *   examines the record: bounds, checksum, key.  Another key leads to the record before
+ *   it.  With the key's record, or at the chain's end, the index is asked again: if its
+ *   chain still leaves memory where the walk began, nothing newer exists (core rule 7);
+ *   else the walk begins anew.
+ *
+ *   An update whose key has an update on its way waits in the FIFO `waiting`, without a
+ *   serial number, and so does every update after it: serial numbers follow the order
+ *   of issue (C1).
+ *
+ * Invariants
+ *   I1  Lists and states are touched only inside the session's slot; what a device may
+ *       touch of a FLYING operation is its request, status and buffer.
+ *   I2  An operation's memory outlives its device read: the queue is freed by the last
+ *       of the session and the reads in flight.
+ *   I3  A value is given only from a record whose checksum and key are right, that was
+ *       the key's newest at a moment between start and end.
+ *   I4  What a record says of its own size is believed only as far as its page goes.
+ *
+ * Ordering
+ *   M1  arrived: pushed by CAS (seq_cst, so release) after status and moved; taken by
+ *       an exchange (seq_cst, so acquire).
+ *   M2  A waiter sets `sleeping`, then looks at `arrived`, then sleeps; who pushes then
+ *       looks at `sleeping` (all seq_cst): one of the two sees the other.
+ *   M3  refs: decremented acq_rel, so that who frees comes after all others.
+ *
+ * Progress   The lock-free stack apart, as the device.
+ * Threads    the session's; completions on any
+ * Errors     FASTER_E_CORRUPT, the device's, and those of the operation
+ * Limits     none on how many; each takes its key, value and a read buffer from the
+ *            budget
+ * Source     Chandramouli et al., SIGMOD 2018, section 5.3 (asynchronous operations)
+ * Tests      tests/store/{validate_pending,torture_pending,fault_device}.c
+ */
+#ifndef FASTER_STORE_PENDING_H
+#define FASTER_STORE_PENDING_H
+
+#include "device/device.h"
+#include "log/disk.h"
+#include "store/update.h"
+
+enum pending_state {
+    PENDING_WAITING, /* in the FIFO: an update before it is on its way */
+    PENDING_FLYING,  /* the device reads for it */
+    PENDING_AGAIN,   /* an attempt met somebody; it is made again */
+    PENDING_FINISHED
+};
+
+struct pending_list {
+    struct faster_pending *first;
+    struct faster_pending *last;
+};
+
+struct faster_pending {
+    struct device_request request; /* first: its completion gets this address */
+    struct pending_queue *queue;
+    struct faster_pending *arrived_next; /* in the stack */
+    struct faster_pending *next;         /* in a list */
+    struct faster_pending *prev;
+
+    /* what is asked */
+    enum pending_state state;
+    bool reads;
+    bool claimed;   /* faster_wait gives it: not on the list of the finished */
+    bool forgotten; /* freed when it is finished */
+    bool numbered;  /* has its serial, and counts in the queue's keys */
+    uint64_t context;
+    uint64_t serial;
+    struct update update; /* key and hash, also of a read; pointers into `copies` */
+    struct faster_merge merge;
+    uint8_t *copies;
+    uint64_t copies_size;
+
+    /* where the walk is */
+    uint64_t start;        /* where the chain left memory */
+    uint64_t address;      /* the record asked for */
+    uint64_t device_reads; /* made so far */
+    struct record *record; /* the key's, in `buffer`, once found */
+    bool walked;           /* to the key's record or the chain's end */
+    bool retried;          /* a read that failed was made once more */
+
+    /* the bytes that were read */
+    uint8_t *block; /* as allocated */
+    uint8_t *buffer;
+    uint64_t buffer_size;
+    uint64_t read_from;
+    uint64_t read_size;
+    int io_status;
+    uint64_t io_moved;
+
+    /* how it ended */
+    int status;
+    uint8_t *out; /* grown for merged values */
+    uint64_t out_capacity;
+    const uint8_t *value;
+    uint64_t value_size;
+};
+
+/* Updates on their way, by a few bits of their keys' hashes. */
+enum { PENDING_KEYS = 256 };
+
+struct pending_queue {
+    /* set once */
+    struct faster_kv *kv;
+    const struct faster_device *device;
+    struct budget *budget;
+    struct wakeup wakeup;
+
+    /* inside the slot (I1) */
+    struct pending_list waiting;
+    struct pending_list again;
+    struct pending_list finished;
+    struct pending_list flying;
+    struct faster_pending *unused;
+    uint32_t unused_count;
+    uint64_t count;      /* neither finished nor forgotten */
+    uint64_t guess;      /* bytes to read for a record of unknown size */
+    uint32_t keys[PENDING_KEYS];
+
+    /* written by completions */
+    _Alignas(CACHE_LINE) _Atomic(struct faster_pending *) arrived; /* M1 */
+    _Atomic bool sleeping;                                         /* M2 */
+    _Atomic int64_t notify; /* descriptor, or -1 */
+    _Atomic uint32_t refs;  /* M3 */
+
+    /* figures, written by the session */
+    _Atomic uint64_t reads;
+    _Atomic uint64_t read_bytes;
+};
+
+/* Make a session's queue; only stores with a device have one. */
+int pending_queue_new(struct faster_kv *kv, struct pending_queue **queue);
+/* The session's part ends: every operation that is not flying is freed. */
+void pending_queue_leave(struct pending_queue *queue);
+
+/* Inside the slot: whether an update must wait behind others of its session. */
+bool pending_defers(const struct pending_queue *queue, uint64_t hash);
+
+/* --- fetch.c: one record from the device ----------------------------------------- */
+
+/* Describe the read of the record at `address`; fetch_submit hands it over, outside the
+ * slot.  FASTER_OK or -ENOMEM. */
+int fetch_prepare(struct faster_pending *pending, uint64_t address, uint64_t size);
+void fetch_submit(struct faster_pending *pending);
+
+/*
+ * What has arrived.  FASTER_OK: the record at `address` is whole, *record is it.
+ * FASTER_PENDING: its end is missing, *need bytes must be read.  FASTER_E_CORRUPT, or
+ * the device's failure.
+ */
+int fetch_examine(struct faster_pending *pending, struct record **record,
+                  uint64_t *need);
+
+/* Bytes to ask for when nothing is known of the record at `address`. */
+uint64_t fetch_guess(const struct pending_queue *queue);
+
+#endif
