@@ -326,10 +326,16 @@ int faster_rmw_many(struct faster_session *session, const struct faster_merge *m
 int faster_delete_many(struct faster_session *session, const struct faster_items *keys,
                        uint64_t count, uint8_t *flags, uint64_t *done);
 
-/* Where a scan stands.  Zeroed by the caller before the first call. */
+struct faster_scan_pages;
+
+/* Where a scan stands.  Zeroed by the caller before the first call.  position and end
+ * alone are enough to go on later, with another cursor. */
 struct faster_cursor {
     uint64_t position; /* next address to look at; 0 before the first call */
     uint64_t end;      /* the log's tail when the scan began */
+    struct faster_scan_pages *pages; /* read from the device; the core's */
+    int32_t failure;                 /* met behind what was given; the core's */
+    uint32_t reserved;
 };
 
 /*
@@ -339,12 +345,17 @@ struct faster_cursor {
  * does not fit: *need_key and *need_value are the room it needs.  A key that was live
  * from the scan's begin to its end is given once; one that came, changed or went
  * meanwhile at most once, with a value it had during the scan.
+ * A page of the device that is damaged or cannot be read ends a call with
+ * FASTER_E_CORRUPT or the device's failure; the next call goes on behind it.
  * values may be NULL.  Blocks: yes.
  */
 int faster_scan_next(struct faster_session *session, struct faster_cursor *cursor,
                      const struct faster_results *keys,
                      const struct faster_results *values, uint64_t count,
                      uint64_t *found, uint64_t *need_key, uint64_t *need_value);
+
+/* Give back what a cursor holds; it may be used again after that. */
+void faster_cursor_close(struct faster_cursor *cursor);
 
 /* A borrowed value of a record that cannot change any more. */
 struct faster_view {

@@ -42,16 +42,6 @@ struct view {
     uint32_t hash;
 };
 
-FASTER_INLINE const uint8_t *item_at(const struct faster_items *items, uint64_t i) {
-    return items->offsets != NULL ? items->data + items->offsets[i]
-                                  : items->data + i * items->stride;
-}
-
-FASTER_INLINE uint64_t item_size(const struct faster_items *items, uint64_t i) {
-    return items->offsets != NULL ? items->offsets[i + 1] - items->offsets[i]
-                                  : items->size;
-}
-
 FASTER_INLINE const uint8_t *key_at(const struct view *view, uint64_t i, bool words) {
     return words ? view->key_data + i * view->key_stride : item_at(view->keys, i);
 }
@@ -119,22 +109,6 @@ FASTER_INLINE bool lane_holds(const struct block *block, const struct view *view
                lane->seen; /* index.h M1 */
     }
     return index_peek(view->table, lane->hash, &place, &seen) && seen == 0;
-}
-
-static uint64_t room_left(const struct faster_results *results, uint64_t i) {
-    return results->offsets != NULL ? results->capacity - results->offsets[i] : 0;
-}
-
-/* Say how item i ended in a read's results. */
-FASTER_INLINE void note_result(const struct faster_kv *kv,
-                               const struct faster_results *results, uint64_t i,
-                               uint64_t size, bool present) {
-    if (results->flags != NULL) {
-        results->flags[i] = present;
-    }
-    if (!kv->layout.fixed && results->offsets != NULL) {
-        results->offsets[i + 1] = results->offsets[i] + (present ? size : 0);
-    }
 }
 
 FASTER_INLINE int finish_read(struct block *block, const struct view *view, uint64_t i,
@@ -392,6 +366,11 @@ static int run_entry(struct block *block, uint64_t *done) {
     uint64_t first = *done;
     block->hits = 0;
     block->updated = 0;
+    if (faster_unlikely(session->queue != NULL) && !block->batch->reads &&
+        pending_busy(session->queue)) {
+        session_leave(session);
+        return FASTER_PENDING; /* C1: behind the updates that are on their way */
+    }
     result = run_block(block, done);
     if (result == FASTER_RETRY) {
         uint64_t i = *done;
@@ -470,6 +449,8 @@ int batch_run(struct faster_session *session, const struct batch *batch,
         if (result == FASTER_RETRY) {
             faster_session_wait(session); /* E4: outside */
             result = FASTER_OK;
+        } else if (result == FASTER_PENDING) {
+            result = batch_run_window(session, batch, done);
         }
     }
     return result;

@@ -2,7 +2,7 @@
 /*
  * batch.h: many operations as one software pipeline
  *
- * Level 5.  Includes: store, update.
+ * Level 5.  Includes: pending, store, update.
  *
  * Purpose
  *   A single lookup waits for two cache misses, one after the other: the bucket and the
@@ -21,7 +21,9 @@
  *   The first two only look.  A read counts only if the entry is still what find saw; a
  *   word is changed in place under its lock; any other update looks up again (R3).
  *   An item that finish cannot end (FASTER_RETRY) ends the block; it is then done like
- *   a single operation, and the next block begins behind it.
+ *   a single operation, and the next block begins behind it.  An item that needs the
+ *   device (FASTER_PENDING) ends the pipeline: batch_window.c goes on, with many reads
+ *   in flight, until items are found in memory again.
  *
  * Invariants
  *   I1  No address found in one block is used in another (E5).
@@ -39,7 +41,7 @@
 #ifndef FASTER_STORE_BATCH_H
 #define FASTER_STORE_BATCH_H
 
-#include "store/update.h"
+#include "store/pending.h"
 
 enum {
     BATCH_BLOCK = 256, /* E5 */
@@ -59,6 +61,41 @@ struct batch {
     const struct faster_results *results; /* NULL where none are wanted */
     const struct faster_merge *merge;
 };
+
+/* Item i of a column. */
+FASTER_INLINE const uint8_t *item_at(const struct faster_items *items, uint64_t i) {
+    return items->offsets != NULL ? items->data + items->offsets[i]
+                                  : items->data + i * items->stride;
+}
+
+FASTER_INLINE uint64_t item_size(const struct faster_items *items, uint64_t i) {
+    return items->offsets != NULL ? items->offsets[i + 1] - items->offsets[i]
+                                  : items->size;
+}
+
+/* Say how item i ended in a batch's results. */
+FASTER_INLINE void note_result(const struct faster_kv *kv,
+                               const struct faster_results *results, uint64_t i,
+                               uint64_t size, bool present) {
+    if (results->flags != NULL) {
+        results->flags[i] = present;
+    }
+    if (!kv->layout.fixed && results->offsets != NULL) {
+        results->offsets[i + 1] = results->offsets[i] + (present ? size : 0);
+    }
+}
+
+/* Room for a varlen result i. */
+static inline uint64_t room_left(const struct faster_results *results, uint64_t i) {
+    return results->offsets != NULL ? results->capacity - results->offsets[i] : 0;
+}
+
+/*
+ * batch_window.c: do items from *done on of which some need the device.  Returns
+ * FASTER_OK when all are done, or none has needed it for a while; else as batch_run.
+ */
+int batch_run_window(struct faster_session *session, const struct batch *batch,
+                     uint64_t *done);
 
 /* Do the items from *done on; see api.h. */
 int batch_run(struct faster_session *session, const struct batch *batch,

@@ -137,7 +137,7 @@ static void finish_read(struct device_request *request, int status, uint64_t mov
     }
     if (atomic_load_explicit(&queue->sleeping, memory_order_seq_cst) && /* M2 */
         atomic_exchange_explicit(&queue->sleeping, false, memory_order_seq_cst)) {
-        wakeup_post(&queue->wakeup); /* M2, with rest */
+        wakeup_post(&queue->wakeup); /* M2, pending_rest */
     }
     queue_release(queue);
 }
@@ -222,6 +222,10 @@ static int pending_fill(struct faster_pending *pending,
     pending->claimed = false;
     pending->forgotten = false;
     pending->numbered = false;
+    pending->hold = false;
+    pending->walks = false;
+    pending->below = UINT64_MAX;
+    pending->out_limit = UINT64_MAX;
     pending->walked = false;
     pending->retried = false;
     pending->context = operation->context;
@@ -270,7 +274,8 @@ static int give_from_memory(struct faster_session *session,
 
 /* Give a read the value of the copy that came from the device: it is the newest. */
 static int give_from_device(struct faster_session *session,
-                            struct faster_pending *pending) {
+                            struct faster_pending *pending,
+                            const struct found *found) {
     const struct record_layout *layout = &session->kv->layout;
     struct record *record = pending->record;
     if (record == NULL || (record_info(record) & INFO_TOMBSTONE) != 0) {
@@ -279,6 +284,7 @@ static int give_from_device(struct faster_session *session,
     pending->value = (const uint8_t *)record +
                      record_value_offset(layout, pending->update.key_size);
     pending->value_size = record_value_size(layout, record);
+    kv_keep_copy(session, found, record, pending->address);
     return FASTER_OK;
 }
 
@@ -298,7 +304,7 @@ static int attempt_beyond(struct faster_session *session,
         return FASTER_PENDING;
     }
     found->record = pending->record;
-    return pending->reads ? give_from_device(session, pending)
+    return pending->reads ? give_from_device(session, pending, found)
                           : update_fetched(session, &pending->update, found);
 }
 
@@ -328,7 +334,7 @@ static int attempt_all(struct faster_session *session, struct faster_pending *pe
             update->out_size = &pending->value_size;
         }
         KV_ATTEMPT(session, result, attempt(session, pending));
-        if (result != FASTER_SHORT) {
+        if (result != FASTER_SHORT || pending->value_size > pending->out_limit) {
             break;
         }
         int error = make_out(pending, pending->value_size);
@@ -342,11 +348,12 @@ static int attempt_all(struct faster_session *session, struct faster_pending *pe
 
 /* An update that goes to the device takes its serial number now (C1). */
 static void number(struct faster_session *session, struct faster_pending *pending) {
-    if (pending->reads || pending->numbered) {
+    if (pending->reads || pending->numbered || pending->hold) {
         return;
     }
     session_issue(session);
     pending->numbered = true;
+    pending->queue->numbered++;
     pending->serial = faster_session_serial(session);
     pending->queue->keys[pending->update.hash % PENDING_KEYS]++;
 }
@@ -354,6 +361,9 @@ static void number(struct faster_session *session, struct faster_pending *pendin
 static void account(struct faster_session *session, struct faster_pending *pending) {
     enum update_kind kind = pending->update.kind;
     int status = pending->status;
+    if (pending->walks) {
+        return;
+    }
     if (pending->reads) {
         if (status == FASTER_OK || status == FASTER_NOT_FOUND) {
             session_count(session,
@@ -363,6 +373,7 @@ static void account(struct faster_session *session, struct faster_pending *pendi
     }
     if (pending->numbered) {
         pending->queue->keys[pending->update.hash % PENDING_KEYS]--;
+        pending->queue->numbered--;
         update_count(session, kind, status);
     } else if (status >= FASTER_OK) {
         update_account(session, kind, status);
@@ -386,13 +397,8 @@ static void finish(struct faster_session *session, struct faster_pending *pendin
     }
 }
 
-/* What a run has to submit once it is outside. */
-struct outbox {
-    struct faster_pending *first;
-};
-
 static void fly(struct faster_session *session, struct faster_pending *pending,
-                uint64_t address, uint64_t size, struct outbox *outbox) {
+                uint64_t address, uint64_t size, struct pending_outbox *outbox) {
     struct pending_queue *queue = pending->queue;
     int result = fetch_prepare(pending, address, size);
     if (result != FASTER_OK) {
@@ -407,10 +413,37 @@ static void fly(struct faster_session *session, struct faster_pending *pending,
     outbox->first = pending;
 }
 
+/* For an update that is held: whether what it needs is in memory or was fetched. */
+static int look(struct faster_session *session, struct faster_pending *pending) {
+    struct update *update = &pending->update;
+    struct found found;
+    int looked =
+        find_record(session, update->hash, update->key, update->key_size, &found);
+    bool fetched = pending->walked && pending->start == found.address;
+    if (looked == FASTER_PENDING && !is_blind(pending) && !fetched) {
+        pending->start = found.address;
+        pending->walked = false;
+        pending->record = NULL;
+        return FASTER_PENDING;
+    }
+    return looked == FASTER_RETRY ? FASTER_RETRY : FASTER_OK;
+}
+
+static void hold(struct faster_pending *pending) {
+    pending->state = PENDING_HELD;
+    if (pending->forgotten) {
+        pending_drop(pending->queue, pending);
+    }
+}
+
 /* Try to end an operation that is on no list. */
 static void advance(struct faster_session *session, struct faster_pending *pending,
-                    struct outbox *outbox) {
-    int result = attempt_all(session, pending);
+                    struct pending_outbox *outbox) {
+    int result = pending->hold ? look(session, pending) : attempt_all(session, pending);
+    if (pending->hold && result == FASTER_OK) {
+        hold(pending);
+        return;
+    }
     if (result == FASTER_PENDING) {
         fly(session, pending, pending->start, fetch_guess(pending->queue), outbox);
     } else if (result == FASTER_RETRY) {
@@ -424,7 +457,7 @@ static void advance(struct faster_session *session, struct faster_pending *pendi
 
 /* A record has come, or could not be had. */
 static void examine(struct faster_session *session, struct faster_pending *pending,
-                    struct outbox *outbox) {
+                    struct pending_outbox *outbox) {
     const struct update *update = &pending->update;
     struct record *record = NULL;
     uint64_t need = pending->read_size;
@@ -447,18 +480,22 @@ static void examine(struct faster_session *session, struct faster_pending *pendi
     uint64_t info = record_info(record);
     bool mine = record_has_key(&session->kv->layout, record, update->key,
                                update->key_size) &&
-                (info & INFO_INVALID) == 0;
+                (info & INFO_INVALID) == 0 && pending->address < pending->below;
     if (!mine && info_prev(info) >= session->begin) {
         fly(session, pending, info_prev(info), fetch_guess(pending->queue), outbox);
         return;
     }
     pending->walked = true;
     pending->record = mine ? record : NULL;
-    advance(session, pending, outbox);
+    if (pending->walks) {
+        finish(session, pending, mine ? FASTER_OK : FASTER_NOT_FOUND);
+    } else {
+        advance(session, pending, outbox);
+    }
 }
 
 /* Start what waits for its turn, as long as nothing of its key is on its way. */
-static void run_waiting(struct faster_session *session, struct outbox *outbox) {
+static void run_waiting(struct faster_session *session, struct pending_outbox *outbox) {
     struct pending_queue *queue = session->queue;
     struct faster_pending *pending = queue->waiting.first;
     while (pending != NULL &&
@@ -483,7 +520,7 @@ static struct faster_pending *take_arrived(struct pending_queue *queue) {
     return turned;
 }
 
-static void run_arrived(struct faster_session *session, struct outbox *outbox) {
+static void run_arrived(struct faster_session *session, struct pending_outbox *outbox) {
     struct pending_queue *queue = session->queue;
     struct faster_pending *pending = take_arrived(queue);
     uint64_t reads = 0;
@@ -508,7 +545,7 @@ static void run_arrived(struct faster_session *session, struct outbox *outbox) {
     }
 }
 
-static void run_again(struct faster_session *session, struct outbox *outbox) {
+static void run_again(struct faster_session *session, struct pending_outbox *outbox) {
     struct pending_queue *queue = session->queue;
     struct pending_list again = queue->again;
     queue->again = (struct pending_list){NULL, NULL};
@@ -519,7 +556,7 @@ static void run_again(struct faster_session *session, struct outbox *outbox) {
     }
 }
 
-static void send(struct outbox *outbox) {
+void pending_send(struct pending_outbox *outbox) {
     while (outbox->first != NULL) { /* ends with the list */
         struct faster_pending *pending = outbox->first;
         struct pending_queue *queue = pending->queue;
@@ -557,10 +594,9 @@ static int start_now(struct faster_session *session,
     }
 }
 
-/* Inside: make the operation an object, and bring it as far as it goes. */
-static int start_pending(struct faster_session *session,
-                         const struct faster_operation *operation,
-                         struct outbox *outbox, struct faster_pending **out) {
+int pending_begin(struct faster_session *session,
+                  const struct faster_operation *operation, bool hold,
+                  struct pending_outbox *outbox, struct faster_pending **out) {
     struct pending_queue *queue = session->queue;
     struct faster_pending *pending = pending_new(queue);
     if (pending == NULL) {
@@ -572,31 +608,68 @@ static int start_pending(struct faster_session *session,
         return error;
     }
     queue->count++;
-    if (!pending->reads && pending_defers(queue, pending->update.hash)) {
+    pending->hold = hold;
+    if (!hold && !pending->reads && pending_defers(queue, pending->update.hash)) {
         pending->state = PENDING_WAITING;
         list_add(&queue->waiting, pending);
     } else {
         advance(session, pending, outbox);
     }
     *out = pending;
-    return FASTER_PENDING;
+    return FASTER_OK;
+}
+
+void pending_release(struct faster_session *session, struct faster_pending *pending,
+                     uint64_t limit, struct pending_outbox *outbox) {
+    struct pending_queue *queue = session->queue;
+    faster_assert(pending->state == PENDING_HELD);
+    pending->hold = false;
+    pending->out_limit = limit;
+    if (pending_defers(queue, pending->update.hash)) {
+        pending->state = PENDING_WAITING;
+        list_add(&queue->waiting, pending);
+    } else {
+        advance(session, pending, outbox);
+    }
+}
+
+int pending_begin_walk(struct faster_session *session,
+                       const struct faster_operation *operation, uint64_t start,
+                       uint64_t below, struct pending_outbox *outbox,
+                       struct faster_pending **out) {
+    struct pending_queue *queue = session->queue;
+    struct faster_pending *pending = pending_new(queue);
+    if (pending == NULL) {
+        return -ENOMEM;
+    }
+    int error = pending_fill(pending, operation);
+    if (error != FASTER_OK) {
+        pending_drop(queue, pending);
+        return error;
+    }
+    queue->count++;
+    pending->walks = true;
+    pending->below = below;
+    fly(session, pending, start, fetch_guess(queue), outbox);
+    *out = pending;
+    return FASTER_OK;
 }
 
 int faster_start(struct faster_session *session,
                  const struct faster_operation *operation, void *out, uint64_t capacity,
                  uint64_t *value_size, struct faster_pending **pending) {
-    struct outbox outbox = {NULL};
+    struct pending_outbox outbox = {NULL};
     int result = start_now(session, operation, out, capacity, value_size);
     if (result != FASTER_PENDING || session->queue == NULL) {
         return result;
     }
     result = session_enter(session);
     if (result == FASTER_OK) {
-        result = start_pending(session, operation, &outbox, pending);
+        result = pending_begin(session, operation, false, &outbox, pending);
         session_leave(session);
-        send(&outbox);
+        pending_send(&outbox);
     }
-    return result;
+    return result == FASTER_OK ? FASTER_PENDING : result;
 }
 
 /* Inside: make sure that nobody else is given the operation. */
@@ -607,11 +680,10 @@ static void claim(struct pending_queue *queue, struct faster_pending *pending) {
     pending->claimed = true;
 }
 
-/* Bring everything forward once.  *ready: whether what is waited for is there. */
-static int run(struct faster_session *session, struct faster_pending *pending,
-               bool *ready) {
+int pending_run(struct faster_session *session, struct faster_pending *pending,
+                bool *ready) {
     struct pending_queue *queue = session->queue;
-    struct outbox outbox = {NULL};
+    struct pending_outbox outbox = {NULL};
     int result = session_enter(session);
     if (result != FASTER_OK) {
         return result;
@@ -621,13 +693,13 @@ static int run(struct faster_session *session, struct faster_pending *pending,
     run_waiting(session, &outbox);
     if (pending != NULL) {
         claim(queue, pending);
-        *ready = pending->state == PENDING_FINISHED;
+        *ready = pending->state >= PENDING_HELD;
     } else {
         *ready = queue->finished.first != NULL;
         result = !*ready && queue->count == 0 ? FASTER_NOT_FOUND : FASTER_OK;
     }
     session_leave(session);
-    send(&outbox);
+    pending_send(&outbox);
     return result;
 }
 
@@ -635,8 +707,7 @@ static bool has_arrived(struct pending_queue *queue) {
     return atomic_load_explicit(&queue->arrived, memory_order_seq_cst) != NULL; /* M2 */
 }
 
-/* Sleep until something may have changed. */
-static void rest(struct faster_session *session, uint64_t most_ms) {
+void pending_rest(struct faster_session *session, uint64_t most_ms) {
     struct pending_queue *queue = session->queue;
     bool driven = (queue->device->capabilities & FASTER_DEVICE_DRIVEN) != 0;
     uint32_t slice = driven ? REST_DRIVEN_MS : REST_MS;
@@ -666,7 +737,7 @@ int faster_wait(struct faster_session *session, struct faster_pending *pending,
     }
     for (;;) { /* ends at the deadline at the latest */
         bool ready = false;
-        int result = run(session, pending, &ready);
+        int result = pending_run(session, pending, &ready);
         if (ready || (result != FASTER_OK && result != FASTER_RETRY)) {
             return ready ? FASTER_OK : result;
         }
@@ -675,7 +746,7 @@ int faster_wait(struct faster_session *session, struct faster_pending *pending,
             (void)device_poll(session->queue->device); /* device.h V10 */
             return FASTER_E_TIMEOUT;
         }
-        rest(session, deadline - now);
+        pending_rest(session, deadline - now);
     }
 }
 
@@ -729,7 +800,8 @@ int faster_forget(struct faster_session *session, struct faster_pending *pending
     if (result != FASTER_OK) {
         return result;
     }
-    if (pending->state == PENDING_FINISHED) {
+    if (pending->state >= PENDING_HELD) {
+        queue->count -= pending->state == PENDING_HELD;
         claim(queue, pending);
         pending_drop(queue, pending);
     } else if (!pending->forgotten) {

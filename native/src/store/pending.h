@@ -62,6 +62,7 @@ enum pending_state {
     PENDING_WAITING, /* in the FIFO: an update before it is on its way */
     PENDING_FLYING,  /* the device reads for it */
     PENDING_AGAIN,   /* an attempt met somebody; it is made again */
+    PENDING_HELD,    /* what an update needs is here; it waits to be released */
     PENDING_FINISHED
 };
 
@@ -83,6 +84,8 @@ struct faster_pending {
     bool claimed;   /* faster_wait gives it: not on the list of the finished */
     bool forgotten; /* freed when it is finished */
     bool numbered;  /* has its serial, and counts in the queue's keys */
+    bool hold;      /* fetch only: the update is made when it is released */
+    bool walks;     /* only asks where on the device the key's record is */
     uint64_t context;
     uint64_t serial;
     struct update update; /* key and hash, also of a read; pointers into `copies` */
@@ -93,6 +96,7 @@ struct faster_pending {
     /* where the walk is */
     uint64_t start;        /* where the chain left memory */
     uint64_t address;      /* the record asked for */
+    uint64_t below;        /* records at or above do not count (walks) */
     uint64_t device_reads; /* made so far */
     struct record *record; /* the key's, in `buffer`, once found */
     bool walked;           /* to the key's record or the chain's end */
@@ -111,6 +115,7 @@ struct faster_pending {
     int status;
     uint8_t *out; /* grown for merged values */
     uint64_t out_capacity;
+    uint64_t out_limit; /* a merged value that is larger is FASTER_SHORT */
     const uint8_t *value;
     uint64_t value_size;
 };
@@ -132,8 +137,9 @@ struct pending_queue {
     struct pending_list flying;
     struct faster_pending *unused;
     uint32_t unused_count;
-    uint64_t count;      /* neither finished nor forgotten */
-    uint64_t guess;      /* bytes to read for a record of unknown size */
+    uint64_t count;    /* neither finished nor forgotten */
+    uint64_t numbered; /* updates that have a serial and are not finished */
+    uint64_t guess;    /* bytes to read for a record of unknown size */
     uint32_t keys[PENDING_KEYS];
 
     /* written by completions */
@@ -154,6 +160,44 @@ void pending_queue_leave(struct pending_queue *queue);
 
 /* Inside the slot: whether an update must wait behind others of its session. */
 bool pending_defers(const struct pending_queue *queue, uint64_t hash);
+
+/* Inside the slot: whether any update is on its way or waits for its turn. */
+static inline bool pending_busy(const struct pending_queue *queue) {
+    return queue->waiting.first != NULL || queue->numbered != 0;
+}
+
+/* What has to be handed to the device once the slot is left. */
+struct pending_outbox {
+    struct faster_pending *first;
+};
+
+/* Inside the slot: begin an operation, which may be finished when this returns.  With
+ * `hold` an update only fetches what it needs.  FASTER_OK or -ENOMEM. */
+int pending_begin(struct faster_session *session,
+                  const struct faster_operation *operation, bool hold,
+                  struct pending_outbox *outbox, struct faster_pending **pending);
+
+/* Inside the slot: make the held update, with a result of at most `limit` bytes. */
+void pending_release(struct faster_session *session, struct faster_pending *pending,
+                     uint64_t limit, struct pending_outbox *outbox);
+
+/* Inside the slot: begin a walk on the device from the record at `start` to the first
+ * one of the key that is below `below`; pending->address then says where it is. */
+int pending_begin_walk(struct faster_session *session,
+                       const struct faster_operation *operation, uint64_t start,
+                       uint64_t below, struct pending_outbox *outbox,
+                       struct faster_pending **pending);
+
+/* Outside: hand over what was begun. */
+void pending_send(struct pending_outbox *outbox);
+
+/* Outside: bring everything forward once.  *ready: whether `pending` is finished or
+ * held, or with NULL whether anything is finished.  As faster_wait otherwise. */
+int pending_run(struct faster_session *session, struct faster_pending *pending,
+                bool *ready);
+
+/* Outside: sleep until something may have changed, at most so long. */
+void pending_rest(struct faster_session *session, uint64_t most_ms);
 
 /* --- fetch.c: one record from the device ----------------------------------------- */
 

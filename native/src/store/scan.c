@@ -1,40 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * scan.c: the live records, in log order
- *
- * A scan walks the log from begin to the tail as it was when the scan began (`end`).  A
- * key may have several records there; it is given at the newest of them below `end`,
- * and with the value of its newest record at all, so that a key that moves to the tail
- * during the scan is neither missed nor given twice.
- *
- * `end` is followed by a bump and a wait: then everyone who had reserved room below it
- * has written a record there (hlog.h I2), and the walk meets no header that is still
- * zero but at the end of a page's written part.
- */
+/* scan.c: see scan.h */
 #include <errno.h>
 
-#include "store/store.h"
-
-/* Records looked at under one entry (E5): dead ones count too.  They are hashed and
- * their buckets prefetched before the first is looked up. */
-enum { SCAN_BLOCK = 64 };
-
-struct scan_item {
-    uint64_t address;
-    uint64_t hash;
-};
-
-struct scan {
-    struct faster_session *session;
-    struct faster_kv *kv;
-    struct faster_cursor *cursor;
-    const struct faster_results *keys;
-    const struct faster_results *values;
-    uint64_t count;
-    uint64_t found;
-    uint64_t need_key;
-    uint64_t need_value;
-};
+#include "store/scan.h"
 
 static uint64_t next_page(const struct hlog *log, uint64_t address) {
     return ((address >> log->page_bits) + 1) << log->page_bits;
@@ -47,12 +15,14 @@ static bool next_record(struct scan *scan, struct record **record) {
     while (cursor->position < cursor->end) {
         uint64_t address = cursor->position;
         uint64_t in_page = address & (log->page_size - 1);
-        bool header_fits = in_page + RECORD_FIXED_HEADER <= log->page_size;
+        bool header_fits = in_page + sizeof(uint64_t) <= log->page_size;
         *record = hlog_record(log, address);
-        if (header_fits && record_info(*record) != 0) {
+        uint64_t info = header_fits ? record_info(*record) : 0;
+        if (info != 0 && (info & INFO_FILLER) == 0) {
             return true;
         }
-        cursor->position = next_page(log, address);
+        cursor->position = info != 0 ? address + info_prev(info) /* a filler */
+                                     : next_page(log, address);
     }
     return false;
 }
@@ -103,9 +73,8 @@ static int give_value(struct scan *scan, struct record *newest) {
     return result;
 }
 
-/* Copy the key and the newest value to row `found`. */
-static int give(struct scan *scan, struct record *newest, const uint8_t *key,
-                uint64_t key_size) {
+int scan_give(struct scan *scan, struct record *newest, const uint8_t *key,
+              uint64_t key_size) {
     const struct record_layout *layout = &scan->kv->layout;
     const struct faster_results *keys = scan->keys;
     uint64_t row = scan->found;
@@ -140,9 +109,10 @@ static int visit(struct scan *scan, const struct scan_item *item) {
     struct record *newest;
     int result = is_turn(scan, item, key, key_size, &newest);
     if (result == FASTER_OK) {
-        result = give(scan, newest, key, key_size);
+        result = scan_give(scan, newest, key, key_size);
     }
-    return result == FASTER_NOT_FOUND ? FASTER_OK : result;
+    /* PENDING: the chain leaves memory, so what is above has been overtaken. */
+    return result == FASTER_NOT_FOUND || result == FASTER_PENDING ? FASTER_OK : result;
 }
 
 /* Walk over a block of records, and let the buckets of the valid ones come near. */
@@ -157,17 +127,20 @@ static int collect(struct scan *scan, struct scan_item *items) {
             uint64_t hash = kv_hash(scan->kv, record_key(layout, record),
                                     record_key_size(layout, record));
             faster_prefetch(index_bucket_hint(table, hash));
-            items[count++] = (struct scan_item){address, hash};
+            items[count++] = (struct scan_item){.address = address, .hash = hash};
         }
         scan->cursor->position = address + record_extent(layout, record);
     }
     return count;
 }
 
-/* At most SCAN_BLOCK records under one entry.  Stops before the record that cannot be
- * given now. */
+/* At most SCAN_BLOCK records of memory under one entry.  Stops before the record that
+ * cannot be given now, or at once where memory begins behind the cursor. */
 static int scan_block(struct scan *scan) {
     struct scan_item items[SCAN_BLOCK];
+    if (scan->cursor->position < scan->session->head) {
+        return FASTER_OK;
+    }
     int count = collect(scan, items);
     for (int i = 0; i < count; i++) {
         int result =
@@ -202,21 +175,31 @@ static int run_scan(struct scan *scan) {
     int result = FASTER_OK;
     while (result == FASTER_OK && scan->found < scan->count &&
            scan->cursor->position < scan->cursor->end) {
-        result = session_enter(session);
-        if (result == FASTER_OK) {
-            result = scan_block(scan);
-            session_leave(session);
+        if (scan->kv->log.disk != NULL &&
+            scan->cursor->position < hlog_head(&scan->kv->log)) {
+            result = scan_disk_block(scan);
+        } else {
+            result = session_enter(session);
+            if (result == FASTER_OK) {
+                result = scan_block(scan);
+                session_leave(session);
+            }
         }
         if (result == FASTER_RETRY) {
             faster_session_wait(session);
             result = FASTER_OK;
         }
     }
-    /* PENDING: all rows are filled.  SHORT: what was found is given first; the next
-     * call says that its first does not fit. */
-    bool partly =
-        result == FASTER_PENDING || (result == FASTER_SHORT && scan->found != 0);
-    return partly ? FASTER_OK : result;
+    /* What was found is given first.  PENDING: all rows are filled.  SHORT: the next
+     * call says that its first does not fit.  A failure is told by the next call. */
+    if (result == FASTER_PENDING || (result == FASTER_SHORT && scan->found != 0)) {
+        return FASTER_OK;
+    }
+    if (result < 0 && scan->found != 0) {
+        scan->cursor->failure = result;
+        return FASTER_OK;
+    }
+    return result;
 }
 
 /* Whether a buffer has the places of all rows, or says where the first one's is. */
@@ -248,6 +231,10 @@ int faster_scan_next(struct faster_session *session, struct faster_cursor *curso
                         .values = values,
                         .count = count};
     int result = check_rows(&scan);
+    if (result == FASTER_OK && cursor->failure != FASTER_OK) {
+        result = cursor->failure;
+        cursor->failure = FASTER_OK;
+    }
     while (cursor->position == 0 && result == FASTER_OK) {
         result = begin_scan(&scan);
         if (result == FASTER_RETRY) {
@@ -262,4 +249,11 @@ int faster_scan_next(struct faster_session *session, struct faster_cursor *curso
     *need_key = scan.need_key;
     *need_value = scan.need_value;
     return result;
+}
+
+void faster_cursor_close(struct faster_cursor *cursor) {
+    if (cursor->pages != NULL) {
+        scan_pages_free(cursor->pages);
+        cursor->pages = NULL;
+    }
 }

@@ -165,11 +165,14 @@ class Kv:
             )
 
 
-def kv_open(**fields: int) -> Kv:
+def kv_open(*, device: int = 0, **fields: int) -> Kv:
     """
-    Open an in-memory store.
+    Open a store.
 
     Args:
+        device: The address of a `struct faster_device`, which is the store's from now
+            on; whoever calls keeps it alive. 0 for a store in memory.
+
         **fields: Those of `struct faster_kv_config`, but for `size`; 0, which is what
             is left out, has the meaning given there.
 
@@ -178,6 +181,7 @@ def kv_open(**fields: int) -> Kv:
     """
     size = ffi.sizeof("struct faster_kv_config")
     config = ffi.new("struct faster_kv_config *", {"size": size, **fields})
+    config.device = ffi.cast("struct faster_device *", device)
     out = ffi.new("struct faster_kv **")
     _check(lib.faster_kv_open(config, out), "opening a store")
     return Kv(out[0])
@@ -192,6 +196,37 @@ def kv_stats(kv: Kv) -> dict[str, int]:
     _check(lib.faster_kv_stats(kv.c, stats), "taking figures")
     names = (name for name, _ in ffi.typeof("struct faster_kv_stats").fields)
     return {name: getattr(stats, name) for name in names if name != "size"}
+
+
+def kv_flush(kv: Kv, timeout_ms: int) -> int:
+    """
+    Write everything that is in the log now; gives the status, also of a failure.
+    """
+    return int(lib.faster_kv_flush(kv.c, timeout_ms))
+
+
+def kv_evict(kv: Kv, timeout_ms: int) -> int:
+    """
+    The same, and let it leave memory.
+    """
+    return int(lib.faster_kv_evict(kv.c, timeout_ms))
+
+
+def kv_resume(kv: Kv) -> None:
+    """
+    Let writing begin again after it has failed.
+    """
+    _check(lib.faster_kv_resume(kv.c), "resuming writes")
+
+
+def kv_failure(kv: Kv) -> tuple[int, int, int]:
+    """
+    What stopped writing to the device: a status, 0 for nothing, and from which address
+    to which.
+    """
+    start, end = ffi.new("uint64_t *"), ffi.new("uint64_t *")
+    status = int(lib.faster_kv_failure(kv.c, start, end))
+    return status, int(start[0]), int(end[0])
 
 
 def kv_grow_index(kv: Kv) -> None:
