@@ -333,6 +333,7 @@ struct faster_scan_pages;
 struct faster_cursor {
     uint64_t position; /* next address to look at; 0 before the first call */
     uint64_t end;      /* the log's tail when the scan began */
+    uint64_t *places;  /* the caller's, or NULL: place i is where to go on behind row i */
     struct faster_scan_pages *pages; /* read from the device; the core's */
     int32_t failure;                 /* met behind what was given; the core's */
     uint32_t reserved;

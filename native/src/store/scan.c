@@ -111,6 +111,9 @@ static int visit(struct scan *scan, const struct scan_item *item) {
     if (result == FASTER_OK) {
         result = scan_give(scan, newest, key, key_size);
     }
+    if (result == FASTER_OK) {
+        scan_note_place(scan, item->address, record);
+    }
     /* PENDING: the chain leaves memory, so what is above has been overtaken. */
     return result == FASTER_NOT_FOUND || result == FASTER_PENDING ? FASTER_OK : result;
 }

@@ -72,6 +72,15 @@ struct scan {
 int scan_give(struct scan *scan, struct record *newest, const uint8_t *key,
               uint64_t key_size);
 
+/* Say where to go on behind the row that was given last. */
+static inline void scan_note_place(const struct scan *scan, uint64_t address,
+                                   struct record *record) {
+    if (scan->cursor->places != NULL) {
+        scan->cursor->places[scan->found - 1] =
+            address + record_extent(&scan->kv->layout, record);
+    }
+}
+
 /* A block of records below head, outside the slot. */
 int scan_disk_block(struct scan *scan);
 

@@ -167,6 +167,9 @@ static int give_item(struct scan *scan, struct scan_item *item) {
     }
     result = scan_give(scan, item->record, record_key(layout, item->record),
                        record_key_size(layout, item->record));
+    if (result == FASTER_OK) {
+        scan_note_place(scan, item->address, item->record);
+    }
     return result == FASTER_NOT_FOUND ? FASTER_OK : result;
 }
 

@@ -273,13 +273,37 @@ def session_wait(session: int) -> None:
 
 class Cursor:
     """
-    Where a scan stands; a new one stands at the beginning.
+    Where a scan stands.
+
+    Args:
+        position: Where it begins; 0 for the beginning.
+
+        end: Where it ends; 0 with position 0 for the present tail.
+
+        places: Room for the place behind each row.
+
+        keep: The store's handle, which must outlive the pages that the cursor holds.
     """
 
-    __slots__ = ("c",)
+    __slots__ = ("_borrowed", "_keep", "c")
 
-    def __init__(self) -> None:
-        self.c = ffi.new("struct faster_cursor *")
+    def __init__(
+        self, position: int, end: int, places: Buffer, keep: object = None
+    ) -> None:
+        self._keep = keep
+        self._borrowed = ffi.from_buffer("uint64_t[]", places)
+        self.c = ffi.new("struct faster_cursor *", {"position": position, "end": end})
+        self.c.places = self._borrowed
+
+    @property
+    def end(self) -> int:
+        """
+        Where the scan ends.
+        """
+        return int(self.c.end)
+
+    def __del__(self) -> None:
+        lib.faster_cursor_close(self.c)
 
 
 def scan_next(

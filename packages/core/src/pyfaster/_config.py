@@ -40,6 +40,14 @@ PAGE_SIZE_MAX = 1 << 30
 PAGE_SIZE_DEFAULT = 4 << 20
 #: A budget is cut into at least this many pages, so that most of it is usable.
 PAGES_WANTED = 16
+#: The same for a store on a device, whose pages come and go one by one.
+DEVICE_PAGES_WANTED = 64
+#: Budgets of stores on a device that say none.
+MEMORY_DEFAULT = 1 << 30
+MEMORY_DEFAULT_MIN = 64 << 20
+#: A smaller budget is better spent on the log than on a read cache.
+READ_CACHE_FROM = 256 << 20
+SEGMENT_SIZE_DEFAULT = 1 << 30
 #: The log needs one page to write to and one to move on to.
 PAGES_MIN = 2
 #: What the index starts with when no keys are announced (`index.h`, INDEX_BITS_MIN).
@@ -101,6 +109,28 @@ def derive_page_size(memory: int | None) -> int:
     return min(PAGE_SIZE_DEFAULT, 1 << (share.bit_length() - 1))
 
 
+def derive_device_page_size(memory: int) -> int:
+    """
+    Give the page size for a budget of which most is on its way to a device.
+
+    More pages than in memory: whole ones are written, evicted and prepared.
+    """
+    share = max(memory // DEVICE_PAGES_WANTED, PAGE_SIZE_MIN)
+    return min(PAGE_SIZE_DEFAULT, 1 << (share.bit_length() - 1))
+
+
+def default_memory() -> int:
+    """
+    Give the budget of a store on a device that says none: 1 GiB, or a quarter of the
+    machine's memory where that is less.
+    """
+    try:
+        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return MEMORY_DEFAULT
+    return min(MEMORY_DEFAULT, max(physical // 4, MEMORY_DEFAULT_MIN))
+
+
 def index_bytes_for(expected_keys: int) -> int:
     """
     Give the size of an index that holds so many keys without growing.
@@ -124,6 +154,11 @@ class Settings(TypedDict, total=False):
     hash: str
     sessions_max: int
     close_timeout: float
+    durable: bool
+    mutable_fraction: float
+    read_cache: int | str | None
+    segment_size: int | str
+    device_options: Mapping[str, object]
 
 
 class StoreConfig(BaseModel):
@@ -148,6 +183,21 @@ class StoreConfig(BaseModel):
 
         close_timeout: How long `close()` waits for calls in flight.
 
+        durable: Whether what is stored must survive the process. False for a store
+            that only needs more room than memory has: its files serve this process
+            and are begun anew by the next one.
+
+        mutable_fraction: The share of the log's memory in which records are changed in
+            place; the rest is on its way to the device.
+
+        read_cache: Bytes of `memory` that keep records read back from the device. None
+            for an eighth of it, or none at all where `memory` is below 256 MiB.
+
+        segment_size: Bytes of the log in one file of a device that has files, a power
+            of two.
+
+        device_options: What the device understands, by name; see its documentation.
+
     Raises:
         ConfigError: Settings are unknown, out of range or contradict each other.
 
@@ -165,6 +215,11 @@ class StoreConfig(BaseModel):
         SESSIONS_MAX
     )
     close_timeout: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    durable: Annotated[bool, Field(strict=True)] = True
+    mutable_fraction: Annotated[float, Field(ge=0.01, le=1)] = 0.9
+    read_cache: Annotated[Size, Field(ge=0, le=MEMORY_MAX)] | None = None
+    segment_size: Size = SEGMENT_SIZE_DEFAULT
+    device_options: Mapping[str, object] = Field(default_factory=dict)
 
     def __init__(self, **settings: Unpack[Settings]) -> None:
         try:
@@ -190,6 +245,41 @@ class StoreConfig(BaseModel):
                 f'the nearest is "{show_size(1 << (near.bit_length() - 1))}"'
             )
         return size
+
+    @field_validator("segment_size")
+    @classmethod
+    def _check_segment_size(cls, size: int) -> int:
+        if not PAGE_SIZE_MIN <= size <= MEMORY_MAX or size & (size - 1):
+            near = min(max(size, PAGE_SIZE_MIN), MEMORY_MAX)
+            raise ValueError(
+                f"{size} is not a power of two from 4KiB on; "
+                f'the nearest is "{show_size(1 << (near.bit_length() - 1))}"'
+            )
+        return size
+
+    def on_device(self) -> StoreConfig:
+        """
+        Give these settings with what a store on a device derives for itself: a budget,
+        pages so small that many fit in it, and the size of the read cache.
+        """
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        memory = self.memory if self.memory is not None else default_memory()
+        given["memory"] = memory
+        if not given.get("page_size"):
+            given["page_size"] = derive_device_page_size(memory)
+        if self.read_cache is None:
+            given["read_cache"] = memory // 8 if memory >= READ_CACHE_FROM else 0
+        try:
+            full = StoreConfig(**given)
+        except ConfigError:
+            given.pop("page_size")  # too large for what else must fit
+            full = StoreConfig(**given)
+        if full.segment_size < full.page_size:
+            raise ConfigError(
+                f"segment_size={show_size(full.segment_size)} is smaller than a page "
+                f"of {show_size(full.page_size)}; raise it to at least that"
+            )
+        return full
 
     @model_validator(mode="after")
     def _check_memory(self) -> StoreConfig:

@@ -7,19 +7,34 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from pyfaster import _cabi
+from pyfaster._home import Directory, Home
 from pyfaster._store import FasterKv
-from pyfaster.errors import KEY_SIZE_MAX, ConfigError, FasterError, error_for
-from pyfaster.protocols import VALUE_TYPES, Codec
+from pyfaster.errors import (
+    KEY_SIZE_MAX,
+    ConfigError,
+    FasterError,
+    PluginMissingError,
+    error_for,
+)
+from pyfaster.protocols import (
+    VALUE_TYPES,
+    Codec,
+    DeviceSettings,
+    NativeDevice,
+    PythonDevice,
+)
 
 if TYPE_CHECKING:
     from pyfaster._config import Settings, StoreConfig
 
     ConfigLike = StoreConfig | Mapping[str, Any] | str | os.PathLike[str]
     PathLike = str | os.PathLike[str]
+    DeviceLike = str | NativeDevice | PythonDevice
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -43,7 +58,7 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 def open(
     path: PathLike | None = None,
     *,
-    device: str | None = None,
+    device: DeviceLike | None = None,
     config: ConfigLike | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[bytes, bytes]: ...
@@ -52,7 +67,7 @@ def open(
     path: PathLike | None = None,
     *,
     key: type[K] | Codec[K],
-    device: str | None = None,
+    device: DeviceLike | None = None,
     config: ConfigLike | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[K, bytes]: ...
@@ -61,7 +76,7 @@ def open(
     path: PathLike | None = None,
     *,
     value: type[V] | Codec[V],
-    device: str | None = None,
+    device: DeviceLike | None = None,
     config: ConfigLike | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[bytes, V]: ...
@@ -71,7 +86,7 @@ def open(
     *,
     key: type[K] | Codec[K],
     value: type[V] | Codec[V],
-    device: str | None = None,
+    device: DeviceLike | None = None,
     config: ConfigLike | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[K, V]: ...
@@ -81,7 +96,7 @@ def open(
     *,
     key: object,
     value: object,
-    device: str | None = None,
+    device: DeviceLike | None = None,
     config: ConfigLike | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[Any, Any]: ...
@@ -90,7 +105,7 @@ def open(
     *,
     key: object = bytes,
     value: object = bytes,
-    device: str | None = None,
+    device: DeviceLike | None = None,
     config: ConfigLike | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[Any, Any]:
@@ -105,7 +120,8 @@ def open(
 
         value: The type of the values, or their codec.
 
-        device: The device scheme for a path that names none; "file" when None.
+        device: The device scheme for a path that names none; "file" when None. Or,
+            without a path, a device itself (`pyfaster.protocols`).
 
         config: A `StoreConfig`, a mapping, or the path of a TOML file.
 
@@ -140,12 +156,20 @@ def open(
     key_codec = codec_for(key, role="key", registry=registry)
     value_codec = codec_for(value, role="value", registry=registry)
     number = hash_for(full.hash, registry=registry)
-    _refuse_device(path, device)
+    place = _place_of(path, device)
+    if place is not None:
+        full = full.on_device()
     sizes = _layout(key_codec, value_codec, full.page_size)
-    kv = _open_core(full, number, value_codec, sizes)
+    home = _open_device(place, full)
+    try:
+        kv = _open_core(full, number, value_codec, sizes, home)
+    except BaseException:
+        home.close()
+        raise
     store: FasterKv[Any, Any] = FasterKv(
         kv,
-        name=MEMORY,
+        name=home.name,
+        home=home,
         config=full,
         key_codec=key_codec,
         value_codec=value_codec,
@@ -166,33 +190,77 @@ def _announce(store: FasterKv[Any, Any]) -> None:
         raise
 
 
-def _refuse_device(path: object, device: str | None) -> None:
+def _place_of(path: object, device: object) -> tuple[Any, str] | None:
     """
-    Refuse anything that is not in memory, saying what is missing.
+    Who keeps the store's log, and where; None for a store in memory.
     """
     from pyfaster._registry import registry
     from pyfaster._resolve import device_for
 
     if path is None or path == MEMORY:
-        if device is not None:
+        if device is None:
+            return None
+        if isinstance(device, str):
             raise ConfigError(
                 f"device={device!r} needs a path; a store in memory has no device"
             )
-        return
+        return device, ""
     if not isinstance(path, (str, os.PathLike)):
         raise ConfigError(f"path={path!r}: give a path, or None for a store in memory")
+    if device is not None and not isinstance(device, str):
+        raise ConfigError(
+            f"path={path!r} and a device object: give one or the other, or the "
+            "device's scheme as a text"
+        )
+    where = os.fspath(path)
     scheme = device or "file"
-    match = _SCHEME.match(os.fspath(path)) if isinstance(path, str) else None
+    match = _SCHEME.match(where) if isinstance(path, str) else None
     if match is not None:
         scheme = match[1].lower()
+        where = where[match.end() :]
         if device not in (None, scheme):
             raise ConfigError(f"path={path!r} and device={device!r} disagree")
-    found = device_for(scheme, registry=registry)
-    raise ConfigError(
-        f"path={path!r}: the device {found.name!r} is installed, but this version of "
-        "pyfaster keeps stores in memory only; open it without a path, or install a "
-        "newer pyfaster"
-    )
+    return device_for(scheme, registry=registry), where
+
+
+def _open_device(place: tuple[Any, str] | None, config: StoreConfig) -> Home:
+    """
+    Open the device, if there is one, and take its directory.
+    """
+    from pyfaster._registry import registry
+    from pyfaster.hookspecs import DeviceScheme
+
+    if place is None:
+        return Home(MEMORY)
+    scheme, where = place
+    store_id = secrets.randbits(64) | 1
+    if not isinstance(scheme, DeviceScheme):
+        return Home.of_device(scheme, type(scheme).__name__, store_id)
+    name = f"{scheme.name}:{where}"
+    if config.durable and registry.checkpoint_provider() is None:
+        raise PluginMissingError(
+            f"path={name!r}: a store that survives its process needs a plugin for "
+            "checkpoints, and none is installed or part of this release yet; open it "
+            "with durable=False to use the device only as room beyond memory"
+        )
+    directory = Directory(where) if scheme.capabilities.get("directory") else None
+    try:
+        if directory is not None:
+            directory.refuse_checkpoints()
+        device = scheme.factory(
+            where,
+            DeviceSettings(
+                store_id=store_id,
+                segment_size=config.segment_size,
+                fresh=True,
+                options=dict(config.device_options),
+            ),
+        )
+        return Home.of_device(device, name, store_id, directory)
+    except BaseException:
+        if directory is not None:
+            directory.close()
+        raise
 
 
 def _layout(
@@ -228,11 +296,19 @@ def _aligned(size: int) -> int:
 
 
 def _open_core(
-    config: StoreConfig, hash: int, value_codec: Codec[Any], sizes: dict[str, int]
+    config: StoreConfig,
+    hash: int,
+    value_codec: Codec[Any],
+    sizes: dict[str, int],
+    home: Home,
 ) -> _cabi.Kv:
 
     try:
         return _cabi.kv_open(
+            device=home.hand_over(),
+            store_id=home.store_id,
+            read_cache=config.read_cache or 0 if home.device is not None else 0,
+            mutable_permille=round(config.mutable_fraction * 1000),
             **sizes,
             hash=hash,
             value_type=VALUE_TYPES.index(value_codec.value_type),

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pyfaster import _cabi
 from pyfaster._buffers import Results
 
 if TYPE_CHECKING:
     from pyfaster._session import Session
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 #: Records asked for at once: enough to make the call cheap, few enough to stay small.
 CHUNK_RECORDS = 1024
@@ -84,6 +88,21 @@ class Column:
         return found * (self._size or 0)
 
 
+@dataclass(frozen=True, slots=True)
+class ScanCursor:
+    """
+    Where a scan stands, to go on from later: two numbers, safe to keep.
+
+    Attributes:
+        position: The next address to look at; 0 at the beginning.
+
+        end: The log's tail when the scan began.
+    """
+
+    position: int = 0
+    end: int = 0
+
+
 class Scan:
     """
     One pass over the live records of a store.
@@ -96,6 +115,10 @@ class Scan:
         value_size: The same for values.
 
         with_values: Whether values are wanted.
+
+        cursor: Where to begin; None for the beginning.
+
+        keep: What must live as long as the scan.
     """
 
     def __init__(
@@ -105,10 +128,14 @@ class Scan:
         value_size: int | None,
         *,
         with_values: bool,
+        cursor: ScanCursor | None = None,
+        keep: object = None,
     ) -> None:
         fixed = key_size is not None and value_size is not None
+        start = cursor or ScanCursor()
         self._session = session
-        self._cursor = _cabi.Cursor()
+        self._places = array("Q", bytes(8 * CHUNK_RECORDS))
+        self._cursor = _cabi.Cursor(start.position, start.end, self._places, keep)
         self._keys = Column(key_size, fixed=fixed)
         self._values = Column(value_size, fixed=fixed) if with_values else None
         self._records = self._keys.records()
@@ -138,6 +165,12 @@ class Scan:
             self._keys.make_room(need_key)
             if values is not None:
                 values.make_room(need_value)
+
+    def place(self, row: int) -> ScanCursor:
+        """
+        Where to go on behind a row of the last piece.
+        """
+        return ScanCursor(self._places[row], self._cursor.end)
 
     def keys(self) -> Iterator[bytes]:
         """
@@ -171,3 +204,54 @@ class Scan:
         while found := self.advance():
             total += found
         return total
+
+    def pieces(self) -> Iterator[Iterator[tuple[bytes, bytes]]]:
+        """
+        Encoded keys with their values, a piece at a time.
+        """
+        values = self._values
+        if values is None:
+            raise TypeError("this scan was begun without values")
+        while found := self.advance():
+            yield zip(self._keys.pieces(found), values.pieces(found), strict=True)
+
+
+class Scanner(Iterator[tuple[K, V]], Generic[K, V]):
+    """
+    The live records of a store, one by one, with a place to go on from.
+
+    Attributes:
+        cursor: Where the scan stands: behind what was given last.
+    """
+
+    def __init__(
+        self, scan: Scan, key: Callable[[bytes], K], value: Callable[[bytes], V]
+    ) -> None:
+        self._scan = scan
+        self._key = key
+        self._value = value
+        self._rows: Iterator[tuple[bytes, bytes]] = iter(())
+        self._row = -1
+        self.cursor = ScanCursor()
+
+    def __iter__(self) -> Scanner[K, V]:
+        """
+        Give the scanner itself.
+        """
+        return self
+
+    def __next__(self) -> tuple[K, V]:
+        """
+        Give the next record.
+        """
+        row = next(self._rows, None)
+        while row is None:
+            found = next(self._scan.pieces(), None)
+            if found is None:
+                raise StopIteration
+            self._rows = found
+            self._row = -1
+            row = next(self._rows, None)
+        self._row += 1
+        self.cursor = self._scan.place(self._row)
+        return self._key(row[0]), self._value(row[1])

@@ -58,6 +58,34 @@ class StoreStats:
 
         epoch: The store's epoch.
 
+        address_head: The first address whose record is in memory.
+
+        address_flushed: Every record below is on the device.
+
+        address_safe_read_only: No record below changes any more.
+
+        pages_evicted: Pages that have left memory.
+
+        memory_used: What counts against the budget: log, index, read cache, buffers.
+
+        memory_limit: The budget; 0 when there is none.
+
+        device_reads: Records read back from the device.
+
+        device_read_bytes: Bytes of these reads.
+
+        device_write_bytes: Bytes written to the device.
+
+        pending: Operations that wait for the device now.
+
+        cache_hits: Reads that the read cache answered.
+
+        cache_insertions: Records that came into it.
+
+        cache_evictions: Records that had to leave it.
+
+        cache_bytes: Memory of the read cache.
+
     Units: bytes for everything named so; all else are counts. Counters start at 0 when
     the store is opened.
     """
@@ -83,13 +111,27 @@ class StoreStats:
     compares: int
     retries: int
     epoch: int
+    address_head: int
+    address_flushed: int
+    address_safe_read_only: int
+    pages_evicted: int
+    memory_used: int
+    memory_limit: int
+    device_reads: int
+    device_read_bytes: int
+    device_write_bytes: int
+    pending: int
+    cache_hits: int
+    cache_insertions: int
+    cache_evictions: int
+    cache_bytes: int
 
     @property
     def memory_bytes(self) -> int:
         """
         All memory that counts against the budget.
         """
-        return self.log_bytes + self.index_bytes
+        return self.memory_used
 
     @property
     def operations(self) -> int:

@@ -10,24 +10,27 @@ plugins to `_registry`, and everything that C does to `_cabi` and `_hot`.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyfaster import _cabi
 from pyfaster._delegate import SessionDelegate
-from pyfaster._scan import Scan
+from pyfaster._home import Home
+from pyfaster._scan import Scan, ScanCursor, Scanner
 from pyfaster._session import Session
 from pyfaster._sessions import Here
 from pyfaster._stats import SessionInfo, StoreStats
 from pyfaster.errors import (
     ConfigError,
+    DeviceError,
     FasterError,
     Place,
     PluginMissingError,
@@ -59,7 +62,7 @@ class FasterKv(SessionDelegate[K, V]):
     in loops and has serial numbers of its own.
 
     Attributes:
-        name: How the store was opened: ":memory:".
+        name: How the store was opened: ":memory:", "file:data".
 
         config: Its settings.
 
@@ -73,6 +76,7 @@ class FasterKv(SessionDelegate[K, V]):
         kv: _cabi.Kv,
         *,
         name: str,
+        home: Home,
         config: StoreConfig,
         key_codec: Codec[K],
         value_codec: Codec[V],
@@ -83,6 +87,7 @@ class FasterKv(SessionDelegate[K, V]):
         self.key_codec = key_codec
         self.value_codec = value_codec
         self._kv = kv
+        self._home = home
         self._registry = registry
         self._pid = os.getpid()
         self._lock = threading.RLock()  # a __del__ may open a session inside
@@ -115,7 +120,7 @@ class FasterKv(SessionDelegate[K, V]):
         """
         Close the store: calls in flight finish, new ones raise `ClosedError`.
 
-        A second call does nothing. All data is gone: the store was in memory.
+        A second call does nothing. All data is gone, unless checkpoints keep it.
 
         Args:
             timeout: How long to wait for calls in flight; `close_timeout` of the
@@ -143,6 +148,7 @@ class FasterKv(SessionDelegate[K, V]):
             self._kv.close(round(seconds * 1000))
         except FasterError as error:
             raise error_for(error.status, self._place()) from error
+        self._home.close()
         try:
             self._untold.pop()
         except IndexError:
@@ -284,12 +290,35 @@ class FasterKv(SessionDelegate[K, V]):
         """
         return self._scan(with_values=False).count()
 
-    def _scan(self, *, with_values: bool) -> Scan:
+    def scan(self, cursor: ScanCursor | None = None) -> Scanner[K, V]:
+        """
+        Scan from where an earlier scan stood, or from the beginning.
+
+        Args:
+            cursor: The `cursor` of an earlier scan of this store.
+
+        Returns:
+            An iterator of (key, value); its `cursor` says after each step where to go
+            on. What iteration promises holds for the whole that the pieces make up.
+
+        Raises:
+            CorruptRecordError, DeviceError: From a step: a page could not be read. The
+                next step goes on behind it.
+        """
+        return Scanner(
+            self._scan(with_values=True, cursor=cursor),
+            self.key_codec.decode,
+            self.value_codec.decode,
+        )
+
+    def _scan(self, *, with_values: bool, cursor: ScanCursor | None = None) -> Scan:
         return Scan(
             self._session,
             self.key_codec.size,
             self.value_codec.size,
             with_values=with_values,
+            cursor=cursor,
+            keep=self._kv.handle,
         )
 
     # --- the store as a whole -------------------------------------------------------
@@ -337,6 +366,86 @@ class FasterKv(SessionDelegate[K, V]):
             self.tell_plugins("pyfaster_event", event=event)
         return figures
 
+    def flush(self, timeout: float | None = None) -> None:
+        """
+        Write everything that is in the log now to the device.
+
+        Nothing happens to a store in memory. Written is not durable: that takes a
+        checkpoint. Also tries again after writes have failed.
+
+        Args:
+            timeout: How long to wait; `close_timeout` of the settings when None.
+
+        Raises:
+            DeviceError: A write failed; nothing in memory is lost.
+
+            DeadlineError: The device was not ready in time.
+
+        Units: seconds.
+
+        Cost: closes the sector that the tail is in, and waits for the device.
+        """
+        self._move_regions(_cabi.kv_flush, timeout)
+
+    def evict(self, timeout: float | None = None) -> None:
+        """
+        Write everything to the device and let it leave memory.
+
+        For tests, and before a pause in which others need the memory. A page that a
+        `read_view` is open on stays, and so does everything behind it.
+
+        Args:
+            timeout: As in `flush`.
+
+        Raises:
+            DeviceError, DeadlineError: As in `flush`.
+
+        Cost: as `flush`; the tail's page is closed.
+        """
+        self._move_regions(_cabi.kv_evict, timeout)
+
+    def resume_writes(self) -> None:
+        """
+        Let writing to the device begin again after it has failed.
+
+        What caused the failure must be gone; else it fails anew, with nothing lost.
+        """
+        _cabi.kv_resume(self._kv)
+
+    @property
+    def write_failure(self) -> DeviceError | None:
+        """
+        Why nothing is written to the device any more, or None.
+        """
+        status, start, end = _cabi.kv_failure(self._kv)
+        if status == 0:
+            return None
+        return self._failed_write(status, start, end)
+
+    def _move_regions(
+        self, move: Callable[[_cabi.Kv, int], int], timeout: float | None
+    ) -> None:
+        self._refuse_fork("flush")
+        seconds = self.config.close_timeout if timeout is None else timeout
+        if not 0 <= seconds <= _TIMEOUT_MAX:
+            raise ConfigError(
+                f"timeout={timeout!r}: give seconds from 0 to {_TIMEOUT_MAX:.0f}"
+            )
+        status = move(self._kv, round(seconds * 1000))
+        if status < 0:
+            failure = self.write_failure if status != _CLOSED else None
+            raise failure or error_for(status, self._place())
+
+    def _failed_write(self, status: int, start: int, end: int) -> DeviceError:
+        code = -status if status > -5000 else errno.EIO
+        return DeviceError(
+            code,
+            f"store {self.name!r}: writing the log's bytes {start:,} to {end:,} to the "
+            f"device failed: {os.strerror(code)}; nothing in memory is lost: remove "
+            "the cause, then call flush() or resume_writes()",
+            status=status,
+        )
+
     def grow_index(self) -> None:
         """
         Start doubling the index now; it goes on while operations run.
@@ -364,8 +473,8 @@ class FasterKv(SessionDelegate[K, V]):
                 "plugin for them is installed, and none is part of this release"
             )
         raise ConfigError(
-            f"{self._place()}: a store in memory has nowhere to keep a checkpoint, and "
-            "stores in files are not part of this version yet"
+            f"{self._place()}: a store in memory, or one opened with durable=False, "
+            "has nowhere to keep a checkpoint"
         )
 
     @property

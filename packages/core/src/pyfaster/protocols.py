@@ -143,12 +143,15 @@ class DeviceSettings:
 
         segment_size: Bytes of the log that one file holds, a power of two.
 
+        fresh: The place's earlier contents are not wanted: begin with nothing.
+
         options: What the user gave as `device_options`, unchecked.
     """
 
     store_id: int
     generation: int = 1
     segment_size: int = 1 << 30
+    fresh: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""
+Where a store lives: its device, and the directory that it has taken for itself.
+
+A directory belongs to one process at a time. The lock is the system's, on an open file,
+so it goes with the process however that ends; the holder's process id is written inside
+for the message that a second one gets. What a directory holds is the device's business.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pyfaster._devices import device_address
+from pyfaster.errors import ConfigError, DeviceError, StoreLockedError
+
+try:
+    import fcntl
+except ImportError:  # Windows: there the device's own open files exclude others
+    fcntl = None  # type: ignore[assignment]
+
+LOCK_NAME = "store.lock"
+CHECKPOINTS_NAME = "checkpoints"
+
+#: Directories that this process has open, by device and inode: the system's lock would
+#: let the same process in twice.
+_taken: set[tuple[int, int]] = set()
+
+
+class Directory:
+    """
+    A directory that this process has to itself until `close`.
+
+    Args:
+        where: Its path; it is made when it is missing, its parent is not.
+
+    Raises:
+        StoreLockedError: Another store has it open, here or in another process.
+
+        DeviceError: It cannot be made or opened.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.path = Path(where)
+        self._file: int | None = None
+        self._key: tuple[int, int] | None = None
+        try:
+            self.path.mkdir(mode=0o700, exist_ok=True)
+            self._lock()
+        except OSError as error:
+            self.close()
+            if isinstance(error, StoreLockedError):
+                raise
+            raise DeviceError(
+                error.errno or errno.EIO,
+                f"directory {where!r}: {error.strerror}; give a directory that this "
+                "process may write to, whose parent exists",
+            ) from error
+
+    def _lock(self) -> None:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        self._file = os.open(self.path / LOCK_NAME, flags | os.O_CLOEXEC, 0o600)
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise self._locked(self._holder()) from None
+        found = os.fstat(self._file)
+        key = (found.st_dev, found.st_ino)
+        if key in _taken:
+            raise self._locked("this process")
+        _taken.add(key)
+        self._key = key
+        os.ftruncate(self._file, 0)
+        os.write(self._file, f"{os.getpid()}\n".encode())
+
+    def _holder(self) -> str:
+        text = b""
+        with suppress(OSError):
+            text = os.pread(self._file or 0, 32, 0)
+        digits = text.strip().decode("ascii", "replace")
+        return f"process {digits}" if digits.isdigit() else "another process"
+
+    def _locked(self, holder: str) -> StoreLockedError:
+        return StoreLockedError(
+            errno.EWOULDBLOCK,
+            f"directory {str(self.path)!r}: {holder} has a store open there; close "
+            "that one, or use another directory",
+        )
+
+    def refuse_checkpoints(self) -> None:
+        """
+        Refuse to begin anew where checkpoints are kept.
+
+        Raises:
+            ConfigError: There are some.
+        """
+        kept = self.path / CHECKPOINTS_NAME
+        if kept.is_dir() and any(kept.iterdir()):
+            raise ConfigError(
+                f"directory {str(self.path)!r} holds checkpoints of a durable store, "
+                "which durable=False would make useless; open another directory"
+            )
+
+    def close(self) -> None:
+        """
+        Let others have the directory; a second call does nothing.
+        """
+        if self._key is not None:
+            _taken.discard(self._key)
+            self._key = None
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class Home:
+    """
+    A store's device and directory, kept until the core has closed the device.
+
+    Attributes:
+        name: How the store was opened: "file:data", ":memory:".
+
+        device: The device, or None for a store in memory.
+
+        store_id: Seeds the checksums of its records.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.device: Any = None
+        self.store_id = 0
+        self._directory: Directory | None = None
+        self._kept: object = None
+
+    @classmethod
+    def of_device(
+        cls, device: object, name: str, store_id: int, directory: Directory | None = None
+    ) -> Home:
+        """
+        The home of a store on a device.
+        """
+        home = cls(name)
+        home.device = device
+        home.store_id = store_id
+        home._directory = directory
+        return home
+
+    def hand_over(self) -> int:
+        """
+        Give the address of the device's table, which is the core's from now on; 0 for
+        a store in memory.
+        """
+        if self.device is None:
+            return 0
+        address, self._kept = device_address(self.device)
+        return address
+
+    def close(self) -> None:
+        """
+        Let the directory go, once the device is closed; a second call does nothing.
+        """
+        if self._directory is not None:
+            self._directory.close()
+            self._directory = None
+
+
+__all__ = ["Directory", "Home"]
