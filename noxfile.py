@@ -12,7 +12,8 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / ".ci"))
 from environments import ctest, install, matrix  # noqa: E402 - found by the line above
 
-PLUGINS = ("codecs",)  # a new plugin is one more word here
+# A new plugin is one more word here.
+PLUGINS = ("codecs", "devices-file", "devices-uring")
 PACKAGES = ("core", *PLUGINS)
 MATRIX = matrix(PLUGINS)
 NAMES = [f"{python} {'+'.join(some) or 'none'}" for python, some in MATRIX]

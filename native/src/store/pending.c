@@ -47,6 +47,18 @@ static void list_remove(struct pending_list *list, struct faster_pending *pendin
     }
 }
 
+/* Operations on their way: one writer, and a figure for others. */
+static uint64_t count_of(struct pending_queue *queue) {
+    /* relaxed: see above */
+    return atomic_load_explicit(&queue->count, memory_order_relaxed);
+}
+
+static void count_by(struct pending_queue *queue, int64_t change) {
+    /* relaxed: see above */
+    atomic_store_explicit(&queue->count, count_of(queue) + (uint64_t)change,
+                          memory_order_relaxed);
+}
+
 /* --- the queue -------------------------------------------------------------------- */
 
 int pending_queue_new(struct faster_kv *kv, struct pending_queue **out) {
@@ -293,7 +305,7 @@ static bool is_blind(const struct faster_pending *pending) {
                                pending->update.kind == UPDATE_DISCARD);
 }
 
-/* The chain leaves memory at found->address.  If the walk on the device began there it
+/* N3: the chain leaves memory at found->address.  If the walk on the device began there it
  * has seen all that is older, and memory holds nothing newer. */
 static int attempt_beyond(struct faster_session *session,
                           struct faster_pending *pending, struct found *found) {
@@ -346,7 +358,7 @@ static int attempt_all(struct faster_session *session, struct faster_pending *pe
     return result;
 }
 
-/* An update that goes to the device takes its serial number now (C1). */
+/* An update that goes to the device takes its serial number now (C1, N4). */
 static void number(struct faster_session *session, struct faster_pending *pending) {
     if (pending->reads || pending->numbered || pending->hold) {
         return;
@@ -391,7 +403,7 @@ static void finish(struct faster_session *session, struct faster_pending *pendin
         pending_drop(queue, pending);
         return;
     }
-    queue->count--;
+    count_by(queue, -1);
     if (!pending->claimed) {
         list_add(&queue->finished, pending);
     }
@@ -607,7 +619,7 @@ int pending_begin(struct faster_session *session,
         pending_drop(queue, pending);
         return error;
     }
-    queue->count++;
+    count_by(queue, 1);
     pending->hold = hold;
     if (!hold && !pending->reads && pending_defers(queue, pending->update.hash)) {
         pending->state = PENDING_WAITING;
@@ -647,7 +659,7 @@ int pending_begin_walk(struct faster_session *session,
         pending_drop(queue, pending);
         return error;
     }
-    queue->count++;
+    count_by(queue, 1);
     pending->walks = true;
     pending->below = below;
     fly(session, pending, start, fetch_guess(queue), outbox);
@@ -696,7 +708,7 @@ int pending_run(struct faster_session *session, struct faster_pending *pending,
         *ready = pending->state >= PENDING_HELD;
     } else {
         *ready = queue->finished.first != NULL;
-        result = !*ready && queue->count == 0 ? FASTER_NOT_FOUND : FASTER_OK;
+        result = !*ready && count_of(queue) == 0 ? FASTER_NOT_FOUND : FASTER_OK;
     }
     session_leave(session);
     pending_send(&outbox);
@@ -801,12 +813,14 @@ int faster_forget(struct faster_session *session, struct faster_pending *pending
         return result;
     }
     if (pending->state >= PENDING_HELD) {
-        queue->count -= pending->state == PENDING_HELD;
+        if (pending->state == PENDING_HELD) {
+            count_by(queue, -1);
+        }
         claim(queue, pending);
         pending_drop(queue, pending);
     } else if (!pending->forgotten) {
         pending->forgotten = true;
-        queue->count--;
+        count_by(queue, -1);
     }
     session_leave(session);
     return FASTER_OK;
@@ -817,7 +831,7 @@ uint64_t faster_pending_count(struct faster_session *session) {
     if (queue == NULL || session_enter(session) != FASTER_OK) {
         return 0;
     }
-    uint64_t count = queue->count;
+    uint64_t count = count_of(queue);
     session_leave(session);
     return count;
 }

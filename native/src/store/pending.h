@@ -137,7 +137,7 @@ struct pending_queue {
     struct pending_list flying;
     struct faster_pending *unused;
     uint32_t unused_count;
-    uint64_t count;    /* neither finished nor forgotten */
+    _Atomic uint64_t count; /* neither finished nor forgotten */
     uint64_t numbered; /* updates that have a serial and are not finished */
     uint64_t guess;    /* bytes to read for a record of unknown size */
     uint32_t keys[PENDING_KEYS];

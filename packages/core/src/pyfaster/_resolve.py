@@ -9,6 +9,7 @@ be loaded, and gives the `pip install` line that helps.
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from pyfaster._registry import BUILT_IN, Offer, Registry, clash
@@ -23,8 +24,8 @@ from pyfaster.errors import (
 from pyfaster.hookspecs import DeviceScheme
 from pyfaster.protocols import NATIVE_KINDS, VALUE_TYPES, Codec, HashChoice
 
-#: Device schemes that extras of `pyfaster` bring; none in this version.
-DEVICE_EXTRAS: dict[str, str] = {}
+#: Device schemes that extras of `pyfaster` bring, by the extra.
+DEVICE_EXTRAS = {"file": "file", "uring": "uring"}
 #: The distribution that most codecs and hashes come from.
 CODECS_DISTRIBUTION = "pyfaster-codecs"
 
@@ -231,10 +232,9 @@ def device_for(scheme: str, *, registry: Registry) -> DeviceScheme:
     if scheme in DEVICE_EXTRAS:
         advice = f"; {pip_line(DEVICE_EXTRAS[scheme])}"
     else:
-        advice = (
-            ", and none is part of this release yet: stores in files are not part of "
-            "this version"
-        )
+        known = sorted({*DEVICE_EXTRAS, *registry.names("pyfaster_devices")})
+        near = difflib.get_close_matches(scheme, known, n=1)
+        advice = f"; did you mean {near[0]!r}?" if near else ""
     raise PluginMissingError(
         f"{text}{advice}; pyfaster.open() without a path keeps everything in "
         f"memory{_failures(registry)}"
