@@ -20,6 +20,7 @@ VERSION_DECLARATION = "static char *const pyfaster_version;\n"
 
 SOURCE = """
 #include "faster/api.h"
+#include "faster/device_tools.h"
 
 static char *const pyfaster_version = "{version}";
 """

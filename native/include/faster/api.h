@@ -333,7 +333,8 @@ struct faster_scan_pages;
 struct faster_cursor {
     uint64_t position; /* next address to look at; 0 before the first call */
     uint64_t end;      /* the log's tail when the scan began */
-    uint64_t *places;  /* the caller's, or NULL: place i is where to go on behind row i */
+    uint64_t
+        *places; /* the caller's, or NULL: place i is where to go on behind row i */
     struct faster_scan_pages *pages; /* read from the device; the core's */
     int32_t failure;                 /* met behind what was given; the core's */
     uint32_t reserved;
@@ -423,8 +424,8 @@ struct faster_kv_stats {
     uint64_t device_reads; /* records read back */
     uint64_t device_read_bytes;
     uint64_t device_write_bytes;
-    uint64_t pending;         /* operations on their way */
-    uint64_t cache_hits;      /* reads that the read cache answered */
+    uint64_t pending;    /* operations on their way */
+    uint64_t cache_hits; /* reads that the read cache answered */
     uint64_t cache_insertions;
     uint64_t cache_evictions; /* records that left the cache */
     uint64_t cache_bytes;

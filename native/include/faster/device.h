@@ -50,7 +50,7 @@ enum {
     FASTER_DEVICE_FORKS = 16,     /* a child may go on using it after fork() */
     FASTER_DEVICE_SHARED = 32,    /* several processes may have it open */
     FASTER_DEVICE_POWERSAFE = 64, /* a power cut spares sectors not being written */
-    FASTER_DEVICE_DRIVEN = 128 /* who waits gets completions soonest by calling wait */
+    FASTER_DEVICE_DRIVEN = 128    /* calling wait is the fastest way to completions */
 };
 
 /* One request's end.  The device calls `done` once; `done` never blocks. */
@@ -69,7 +69,7 @@ struct faster_device {
     uint32_t alignment;    /* of offsets, lengths and buffers: a power of two */
     uint64_t capacity;     /* bytes it can hold; 0 when only the system limits it */
     uint64_t max_io;       /* bytes of one request at most; 0 when it has no limit */
-    uint32_t atomic_unit;  /* bytes a power cut leaves old or new, never mixed; 0: none */
+    uint32_t atomic_unit;  /* bytes that a power cut never leaves mixed; 0: none */
     uint32_t reserved;     /* zero */
 
     int (*read)(void *context, uint64_t offset, void *buffer, uint64_t length,

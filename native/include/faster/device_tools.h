@@ -40,7 +40,8 @@ int faster_device_memory(uint64_t segment_size, uint64_t capacity,
 /* Make a device that takes every write, keeps nothing and reads as zeros. */
 int faster_device_null(struct faster_device **device);
 
-/* Free a table made by one of these two, once its `close` has been called. */
+/* Free a table made by one of these two, if its `close` has been called; else leave it,
+ * for somebody may still use it.  The same is meant by "free" below. */
 void faster_device_free(struct faster_device *device);
 
 /* Accept or refuse a table, as the core does before it uses one. */
@@ -120,7 +121,7 @@ void faster_queue_stop(struct faster_queue *queue);
 
 void faster_queue_stats(struct faster_queue *queue, struct faster_queue_stats *stats);
 
-/* End a queue that is closed, or was never used, once no thread pulls any more. */
+/* Free a queue whose device was closed, once no thread pulls any more. */
 void faster_queue_free(struct faster_queue *queue);
 
 /* --- the faulty device: another device, and what shall go wrong ------------------- */
@@ -217,7 +218,7 @@ uint64_t faster_faulty_fired(struct faster_faulty *faulty, uint32_t rule);
 int faster_faulty_event(struct faster_faulty *faulty, uint64_t index,
                         struct faster_fault_event *event);
 
-/* Close it if nobody has, and free it; what LATE still holds is never completed. */
+/* Free it once it was closed; what LATE still holds is never completed. */
 void faster_faulty_free(struct faster_faulty *faulty);
 
 /* --- the recording device: another device, and what it was asked ------------------ */
@@ -269,7 +270,7 @@ int faster_recording_event(struct faster_recording *recording, uint64_t index,
 /* Forget everything recorded; -EBUSY while a request is in flight. */
 int faster_recording_clear(struct faster_recording *recording);
 
-/* Close it if nobody has, and free it. */
+/* Free it once it was closed. */
 void faster_recording_free(struct faster_recording *recording);
 
 /* --- the probe: driving a device by hand ------------------------------------------ */
@@ -328,7 +329,7 @@ uint64_t faster_probe_completed(struct faster_probe *probe);
 
 /* Close the device, as its table answers; a second call gives FASTER_E_CLOSED. */
 int faster_probe_close(struct faster_probe *probe);
-/* Close it if nobody has, and free the probe and all buffers. */
+/* Free the probe and all buffers once the device was closed. */
 void faster_probe_free(struct faster_probe *probe);
 
 #endif

@@ -180,6 +180,11 @@ static uint64_t frames_allowed(struct hlog *log) {
     return frames > DISK_FRAMES_MIN ? frames : DISK_FRAMES_MIN;
 }
 
+static uint64_t frames_ahead(uint64_t frames) {
+    uint64_t ahead = frames / AHEAD_SHARE;
+    return ahead < 1 ? 1 : ahead < AHEAD_MAX ? ahead : AHEAD_MAX;
+}
+
 /* Let everyone who may still hold the older value of a guarded word leave. */
 static void let_all_see(struct hlog *log) {
     epoch_wait(log->epoch, epoch_bump(log->epoch));
@@ -189,10 +194,14 @@ static uint64_t tail_page_start(struct hlog *log) {
     return hlog_tail(log) & ~(log->page_size - 1);
 }
 
-/* Where read_only should be: behind the share of the frames that stays mutable. */
+/* L2: where read_only should be: behind the share of the frames that stays mutable. */
 static uint64_t read_only_target(struct hlog *log) {
     struct hlog_disk *disk = log->disk;
-    uint64_t mutable = frames_allowed(log) * disk->mutable_permille / 1000;
+    uint64_t frames = frames_allowed(log);
+    uint64_t mutable = frames * disk->mutable_permille / 1000;
+    /* The tail's page, those ahead, and as many on their way out are no choice. */
+    uint64_t most = frames - 2 * frames_ahead(frames);
+    mutable = mutable < most ? mutable : most;
     uint64_t kept = (mutable > 1 ? mutable - 1 : 0) << log->page_bits;
     uint64_t start = tail_page_start(log);
     uint64_t target = start > kept ? start - kept : 0;
@@ -248,7 +257,7 @@ static bool is_failed(struct hlog_disk *disk) {
     return atomic_load_explicit(&disk->failed, memory_order_relaxed) != FASTER_OK;
 }
 
-/* Hand one write to the device; a refusal is a failed write. */
+/* R6: hand one write to the device; a refusal is a failed write. */
 static void start_write(struct hlog *log, struct disk_write *write) {
     struct hlog_disk *disk = log->disk;
     write->attempts++;
@@ -352,7 +361,8 @@ static void try_again(struct hlog *log, bool wanted) {
         return;
     }
     if (!resume) {
-        thread_pause_us(BACKOFF_US); /* writers that come again and again must not spin */
+        thread_pause_us(
+            BACKOFF_US); /* writers that come again and again must not spin */
     }
     atomic_store_explicit(&disk->failed, FASTER_OK, memory_order_release); /* M4 */
     for (uint32_t i = 0; i < disk->count; i++) {
@@ -414,8 +424,7 @@ static bool prepare_frames(struct hlog *log, uint64_t wanted) {
 static bool make_room(struct hlog *log) {
     struct hlog_disk *disk = log->disk;
     uint64_t frames = frames_allowed(log);
-    uint64_t ahead = frames / AHEAD_SHARE;
-    ahead = ahead < 1 ? 1 : ahead < AHEAD_MAX ? ahead : AHEAD_MAX;
+    uint64_t ahead = frames_ahead(frames);
     uint64_t wanted = tail_page_start(log) + ((1 + ahead) << log->page_bits);
     uint64_t limit = frames << log->page_bits;
     bool dry = frames == DISK_FRAMES_MIN && budget_excess(log->budget) != 0;
@@ -433,9 +442,8 @@ bool disk_work(struct hlog *log) {
     if (disk == NULL) {
         return false;
     }
-    bool wanted =
-        atomic_exchange_explicit(&disk->asked, false,
-                                 memory_order_seq_cst); /* M2, with disk_ask */
+    bool wanted = atomic_exchange_explicit(
+        &disk->asked, false, memory_order_seq_cst); /* M2, with disk_ask */
     try_again(log, wanted);
     bool moved = shift_read_only(log);
     moved |= submit_writes(log);

@@ -183,7 +183,8 @@ static int make_update(struct window *window, uint64_t i,
                        struct faster_pending **pending) {
     struct faster_session *session = window->session;
     const struct faster_results *results = window->batch->results;
-    bool bounded = !window->kv->layout.fixed && results != NULL && results->data != NULL;
+    bool bounded =
+        !window->kv->layout.fixed && results != NULL && results->data != NULL;
     uint64_t limit = bounded ? room_left(results, i) : UINT64_MAX;
     int result = session_enter(session);
     while (result == FASTER_RETRY) { /* ends: a helper is inside for one step */

@@ -74,7 +74,7 @@ void fetch_submit(struct faster_pending *pending) {
     }
 }
 
-/* I4: the bytes of a varlen record by its lengths, or 0 when they are impossible. */
+/* I4, N2: the bytes of a varlen record by its lengths, or 0 when they are impossible. */
 static uint64_t varlen_extent(const struct record_layout *layout, uint64_t lengths,
                               uint64_t room) {
     uint64_t extent = record_size(layout, lengths_key(lengths), 0) +

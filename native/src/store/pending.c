@@ -103,7 +103,8 @@ static void list_free(struct pending_list *list) {
 
 /* One less may touch the queue; the last one frees it (I2). */
 static void queue_release(struct pending_queue *queue) {
-    if (atomic_fetch_sub_explicit(&queue->refs, 1, memory_order_acq_rel) != 1) { /* M3 */
+    if (atomic_fetch_sub_explicit(&queue->refs, 1, memory_order_acq_rel) !=
+        1) { /* M3 */
         return;
     }
     list_free(&queue->flying);
@@ -115,6 +116,7 @@ void pending_queue_leave(struct pending_queue *queue) {
     list_free(&queue->waiting);
     list_free(&queue->again);
     list_free(&queue->finished);
+    list_free(&queue->kept);
     while (queue->unused != NULL) { /* ends with the list */
         struct faster_pending *pending = queue->unused;
         queue->unused = pending->next;
@@ -138,9 +140,9 @@ static void finish_read(struct device_request *request, int status, uint64_t mov
         atomic_load_explicit(&queue->arrived, memory_order_relaxed);
     do { /* ends: each failure means that another has arrived, or all were taken */
         pending->arrived_next = seen;
-    } while (!atomic_compare_exchange_weak_explicit(
-        &queue->arrived, &seen, pending, memory_order_seq_cst,
-        memory_order_relaxed)); /* M1, M2 */
+    } while (!atomic_compare_exchange_weak_explicit(&queue->arrived, &seen, pending,
+                                                    memory_order_seq_cst,
+                                                    memory_order_relaxed)); /* M1, M2 */
     /* From here on the operation may be another's. */
     int64_t descriptor =
         atomic_load_explicit(&queue->notify, memory_order_acquire); /* M1 */
@@ -220,9 +222,9 @@ static int copy_operation(struct faster_pending *pending,
 
 static enum update_kind update_kind_of(uint32_t kind) {
     static const enum update_kind kinds[] = {
-        [FASTER_UPSERT] = UPDATE_UPSERT,   [FASTER_INSERT] = UPDATE_INSERT,
-        [FASTER_DELETE] = UPDATE_DELETE,   [FASTER_DISCARD] = UPDATE_DISCARD,
-        [FASTER_RMW] = UPDATE_RMW,         [FASTER_COMPARE] = UPDATE_COMPARE,
+        [FASTER_UPSERT] = UPDATE_UPSERT, [FASTER_INSERT] = UPDATE_INSERT,
+        [FASTER_DELETE] = UPDATE_DELETE, [FASTER_DISCARD] = UPDATE_DISCARD,
+        [FASTER_RMW] = UPDATE_RMW,       [FASTER_COMPARE] = UPDATE_COMPARE,
     };
     return kinds[kind];
 }
@@ -277,8 +279,7 @@ static int make_out(struct faster_pending *pending, uint64_t size) {
 
 /* Give a read the value of a record in memory. */
 static int give_from_memory(struct faster_session *session,
-                            struct faster_pending *pending,
-                            const struct found *found) {
+                            struct faster_pending *pending, const struct found *found) {
     pending->value = pending->out;
     return record_read_value(&session->kv->layout, found->record, pending->out,
                              pending->out_capacity, &pending->value_size);
@@ -286,15 +287,14 @@ static int give_from_memory(struct faster_session *session,
 
 /* Give a read the value of the copy that came from the device: it is the newest. */
 static int give_from_device(struct faster_session *session,
-                            struct faster_pending *pending,
-                            const struct found *found) {
+                            struct faster_pending *pending, const struct found *found) {
     const struct record_layout *layout = &session->kv->layout;
     struct record *record = pending->record;
     if (record == NULL || (record_info(record) & INFO_TOMBSTONE) != 0) {
         return FASTER_NOT_FOUND;
     }
-    pending->value = (const uint8_t *)record +
-                     record_value_offset(layout, pending->update.key_size);
+    pending->value =
+        (const uint8_t *)record + record_value_offset(layout, pending->update.key_size);
     pending->value_size = record_value_size(layout, record);
     kv_keep_copy(session, found, record, pending->address);
     return FASTER_OK;
@@ -339,7 +339,8 @@ static int attempt(struct faster_session *session, struct faster_pending *pendin
 static int attempt_all(struct faster_session *session, struct faster_pending *pending) {
     struct update *update = &pending->update;
     int result = make_out(pending, 0);
-    while (result == FASTER_OK || result == FASTER_SHORT) { /* ends: values are finite */
+    while (result == FASTER_OK ||
+           result == FASTER_SHORT) { /* ends: values are finite */
         if (update->kind == UPDATE_RMW && !pending->reads) {
             update->out = pending->out;
             update->capacity = pending->out_capacity;
@@ -404,9 +405,7 @@ static void finish(struct faster_session *session, struct faster_pending *pendin
         return;
     }
     count_by(queue, -1);
-    if (!pending->claimed) {
-        list_add(&queue->finished, pending);
-    }
+    list_add(pending->claimed ? &queue->kept : &queue->finished, pending);
 }
 
 static void fly(struct faster_session *session, struct faster_pending *pending,
@@ -445,12 +444,18 @@ static void hold(struct faster_pending *pending) {
     pending->state = PENDING_HELD;
     if (pending->forgotten) {
         pending_drop(pending->queue, pending);
+    } else {
+        list_add(&pending->queue->kept, pending);
     }
 }
 
 /* Try to end an operation that is on no list. */
 static void advance(struct faster_session *session, struct faster_pending *pending,
                     struct pending_outbox *outbox) {
+    if (pending->walks) {
+        fly(session, pending, pending->address, fetch_guess(pending->queue), outbox);
+        return;
+    }
     int result = pending->hold ? look(session, pending) : attempt_all(session, pending);
     if (pending->hold && result == FASTER_OK) {
         hold(pending);
@@ -478,6 +483,11 @@ static void examine(struct faster_session *session, struct faster_pending *pendi
         fly(session, pending, pending->address, need, outbox);
         return;
     }
+    if (result == -EAGAIN) { /* the device takes no more for now */
+        pending->state = PENDING_AGAIN;
+        list_add(&pending->queue->again, pending);
+        return;
+    }
     if (result != FASTER_OK) {
         bool once = result != FASTER_E_CORRUPT && !pending->retried;
         pending->retried = true;
@@ -490,9 +500,9 @@ static void examine(struct faster_session *session, struct faster_pending *pendi
         return;
     }
     uint64_t info = record_info(record);
-    bool mine = record_has_key(&session->kv->layout, record, update->key,
-                               update->key_size) &&
-                (info & INFO_INVALID) == 0 && pending->address < pending->below;
+    bool mine =
+        record_has_key(&session->kv->layout, record, update->key, update->key_size) &&
+        (info & INFO_INVALID) == 0 && pending->address < pending->below;
     if (!mine && info_prev(info) >= session->begin) {
         fly(session, pending, info_prev(info), fetch_guess(pending->queue), outbox);
         return;
@@ -581,9 +591,8 @@ void pending_send(struct pending_outbox *outbox) {
 
 /* --- api.h ------------------------------------------------------------------------ */
 
-static int start_now(struct faster_session *session,
-                     const struct faster_operation *op, void *out, uint64_t capacity,
-                     uint64_t *value_size) {
+static int start_now(struct faster_session *session, const struct faster_operation *op,
+                     void *out, uint64_t capacity, uint64_t *value_size) {
     switch (op->kind) {
     case FASTER_READ:
         return faster_read(session, op->key, op->key_size, out, capacity, value_size);
@@ -635,6 +644,7 @@ void pending_release(struct faster_session *session, struct faster_pending *pend
                      uint64_t limit, struct pending_outbox *outbox) {
     struct pending_queue *queue = session->queue;
     faster_assert(pending->state == PENDING_HELD);
+    list_remove(&queue->kept, pending);
     pending->hold = false;
     pending->out_limit = limit;
     if (pending_defers(queue, pending->update.hash)) {
@@ -688,6 +698,7 @@ int faster_start(struct faster_session *session,
 static void claim(struct pending_queue *queue, struct faster_pending *pending) {
     if (pending->state == PENDING_FINISHED && !pending->claimed) {
         list_remove(&queue->finished, pending);
+        list_add(&queue->kept, pending);
     }
     pending->claimed = true;
 }
@@ -817,6 +828,7 @@ int faster_forget(struct faster_session *session, struct faster_pending *pending
             count_by(queue, -1);
         }
         claim(queue, pending);
+        list_remove(&queue->kept, pending);
         pending_drop(queue, pending);
     } else if (!pending->forgotten) {
         pending->forgotten = true;

@@ -134,12 +134,13 @@ struct pending_queue {
     struct pending_list waiting;
     struct pending_list again;
     struct pending_list finished;
+    struct pending_list kept; /* held, or finished and claimed: somebody's to forget */
     struct pending_list flying;
     struct faster_pending *unused;
     uint32_t unused_count;
     _Atomic uint64_t count; /* neither finished nor forgotten */
-    uint64_t numbered; /* updates that have a serial and are not finished */
-    uint64_t guess;    /* bytes to read for a record of unknown size */
+    uint64_t numbered;      /* updates that have a serial and are not finished */
+    uint64_t guess;         /* bytes to read for a record of unknown size */
     uint32_t keys[PENDING_KEYS];
 
     /* written by completions */

@@ -6,7 +6,7 @@
 /* Between two looks at how far the device has come; each pause is twice the last. */
 enum { PAUSE_US = 50, PAUSE_US_MAX = 2000 };
 
-/* Pad the tail to a multiple of `unit`, inside the store's own slot.  FASTER_RETRY while
+/* L5: pad the tail to a multiple of `unit`, inside the store's own slot.  FASTER_RETRY while
  * the page is being turned. */
 static int pad_once(struct faster_kv *kv, uint64_t unit, uint64_t *until) {
     lock_enter(&kv->lock);
@@ -17,6 +17,12 @@ static int pad_once(struct faster_kv *kv, uint64_t unit, uint64_t *until) {
     }
     lock_leave(&kv->lock);
     return result;
+}
+
+static bool kv_is_closed(struct faster_kv *kv) {
+    uint64_t state =
+        atomic_load_explicit(&kv->state, memory_order_seq_cst); /* store.h M1 */
+    return (state & STATE_CLOSED) != 0;
 }
 
 static bool is_done(struct faster_kv *kv, uint64_t until, bool evict) {
@@ -33,6 +39,9 @@ static int wait_regions(struct faster_kv *kv, uint64_t until, bool evict,
         int failed = disk_failed(&kv->log, &failure);
         if (failed != FASTER_OK) {
             return failed;
+        }
+        if (kv_is_closed(kv)) {
+            return FASTER_E_CLOSED;
         }
         if (clock_ms() >= deadline) {
             return FASTER_E_TIMEOUT;

@@ -15,9 +15,9 @@ static bool is_whole(const struct scan *scan, struct record *record, uint64_t ad
         return false;
     }
     uint64_t extent = record_extent(layout, record);
-    return extent <= room && record_checksum(record, extent, address,
-                                             disk_seed(&scan->kv->log)) ==
-                                 record->checksum;
+    return extent <= room &&
+           record_checksum(record, extent, address, disk_seed(&scan->kv->log)) ==
+               record->checksum;
 }
 
 /* Step over the record at `at`; *next is where the walk goes on.  FASTER_OK with a
@@ -190,8 +190,8 @@ int scan_disk_block(struct scan *scan) {
     uint64_t next = (page + 1) << log->page_bits;
     uint8_t *bytes;
     int count = 0;
-    int result = cursor->pages == NULL ? scan_pages_new(scan->kv, &cursor->pages)
-                                       : FASTER_OK;
+    int result =
+        cursor->pages == NULL ? scan_pages_new(scan->kv, &cursor->pages) : FASTER_OK;
     if (result == FASTER_OK) {
         uint64_t head = hlog_head(log) & ~(log->page_size - 1);
         result = scan_pages_get(cursor->pages, page, head, &bytes);

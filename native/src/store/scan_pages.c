@@ -42,7 +42,8 @@ struct faster_scan_pages {
 };
 
 static void pages_release(struct faster_scan_pages *pages) {
-    if (atomic_fetch_sub_explicit(&pages->refs, 1, memory_order_acq_rel) != 1) { /* M2 */
+    if (atomic_fetch_sub_explicit(&pages->refs, 1, memory_order_acq_rel) !=
+        1) { /* M2 */
         return;
     }
     budget_give(&pages->kv->budget, 2 * pages->page_size);

@@ -17,6 +17,7 @@ struct script {
     int requests; /* how many reached the device */
     int polls_before_completion;
     struct faster_completion parked; /* completed by poll, if done is not NULL */
+    int64_t waited_ms;               /* what the last wait was given */
 };
 
 static int follow(struct script *script, const struct faster_completion *completion) {
@@ -65,7 +66,8 @@ static int script_poll(void *context) {
 }
 
 static int script_wait(void *context, uint32_t timeout_ms) {
-    (void)timeout_ms;
+    struct script *script = context;
+    script->waited_ms = timeout_ms;
     return script_poll(context);
 }
 
@@ -152,7 +154,7 @@ static void i4_a_table_is_read_only_as_far_as_it_is_known(void) {
 
 static void each_missing_function_is_refused(void) {
     struct script script = {0};
-    for (int missing = 0; missing < 6; missing++) {
+    for (int missing = 0; missing < 7; missing++) {
         struct faster_device device = scripted(&script);
         device.read = missing == 0 ? NULL : device.read;
         device.write = missing == 1 ? NULL : device.write;
@@ -160,6 +162,7 @@ static void each_missing_function_is_refused(void) {
         device.truncate_before = missing == 3 ? NULL : device.truncate_before;
         device.poll = missing == 4 ? NULL : device.poll;
         device.close = missing == 5 ? NULL : device.close;
+        device.wait = missing == 6 ? NULL : device.wait;
         CHECK_INT(device_validate(&device), -EINVAL);
     }
 }
@@ -200,6 +203,38 @@ static void impossible_ranges_never_reach_the_device(void) {
     CHECK_INT(device_write(&device, 7680, buffer, 1024, request), -ENOSPC);
     CHECK_INT(script.requests, 0);
     CHECK_INT(record.finishes, 0);
+}
+
+static void a_request_above_max_io_never_reaches_the_device(void) {
+    struct script script = {.completions = 1, .code = FASTER_DEVICE_DONE, .moved = 512};
+    struct faster_device device = scripted(&script);
+    struct record record = fresh_record();
+    uint8_t *buffer = aligned_buffer();
+    device.max_io = 512;
+    CHECK_INT(device_read(&device, 0, buffer, 1024, &record.request), -EINVAL);
+    CHECK_INT(device_write(&device, 0, buffer, 1024, &record.request), -EINVAL);
+    CHECK_INT(script.requests, 0);
+    CHECK_INT(record.finishes, 0);
+    CHECK_INT(device_write(&device, 0, buffer, 512, &record.request), 0);
+    CHECK_INT(record.finishes, 1);
+    script.moved = 1024;
+    device.max_io = 0;
+    CHECK_INT(device_read(&device, 0, buffer, 1024, &record.request), 0);
+    CHECK_INT(record.status, FASTER_OK);
+}
+
+static void v11_wait_is_handed_on_with_its_answer(void) {
+    struct script script = {
+        .polls_before_completion = 2, .code = FASTER_DEVICE_DONE, .moved = 512};
+    struct faster_device device = scripted(&script);
+    struct record record = fresh_record();
+    CHECK_INT(device_write(&device, 0, aligned_buffer(), 512, &record.request), 0);
+    CHECK_INT(device_wait(&device, 7), 0);
+    CHECK_INT(script.waited_ms, 7);
+    CHECK_INT(record.finishes, 0);
+    CHECK_INT(device_wait(&device, UINT32_MAX), 1);
+    CHECK_U64((uint64_t)script.waited_ms, UINT32_MAX);
+    CHECK_INT(record.status, FASTER_OK);
 }
 
 /* Submit one write of 512 bytes and give how it ended; *result is what was returned. */
@@ -323,14 +358,18 @@ static void a_request_may_be_submitted_again(void) {
     }
 }
 
-HARNESS_MAIN(
-    TEST(tables_of_another_interface_are_refused),
-    TEST(i4_a_table_is_read_only_as_far_as_it_is_known),
-    TEST(each_missing_function_is_refused), TEST(sizes_must_be_powers_of_two),
-    TEST(impossible_ranges_never_reach_the_device), TEST(v3_only_done_is_success),
-    TEST(v4_a_short_or_long_write_is_no_success),
-    TEST(v4_a_read_may_be_short_but_not_long), TEST(a_sync_moves_nothing_that_counts),
-    TEST(i1_a_second_completion_is_dropped), TEST(i1_a_refused_request_is_not_finished),
-    TEST(i1_refused_and_completed_ends_once), TEST(a_positive_answer_is_a_refusal),
-    TEST(waiting_polls_a_device_that_has_no_thread),
-    TEST(a_request_may_be_submitted_again))
+HARNESS_MAIN(TEST(tables_of_another_interface_are_refused),
+             TEST(i4_a_table_is_read_only_as_far_as_it_is_known),
+             TEST(each_missing_function_is_refused), TEST(sizes_must_be_powers_of_two),
+             TEST(impossible_ranges_never_reach_the_device),
+             TEST(a_request_above_max_io_never_reaches_the_device),
+             TEST(v11_wait_is_handed_on_with_its_answer), TEST(v3_only_done_is_success),
+             TEST(v4_a_short_or_long_write_is_no_success),
+             TEST(v4_a_read_may_be_short_but_not_long),
+             TEST(a_sync_moves_nothing_that_counts),
+             TEST(i1_a_second_completion_is_dropped),
+             TEST(i1_a_refused_request_is_not_finished),
+             TEST(i1_refused_and_completed_ends_once),
+             TEST(a_positive_answer_is_a_refusal),
+             TEST(waiting_polls_a_device_that_has_no_thread),
+             TEST(a_request_may_be_submitted_again))

@@ -292,7 +292,20 @@ static void a_sparse_device_reaches_the_last_offset(void) {
     CHECK_INT(device_close(&d), 0);
 }
 
-HARNESS_MAIN(TEST(v1_v2_v3_v4_an_accepted_request_completes_once_with_its_size),
+/* Nothing is in flight on either device: waiting for its end takes no time. */
+static void v11_wait_returns_at_once_without_anything_in_flight(void) {
+    uint8_t bytes[512] = {1};
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct faster_device d = open_kind(kind);
+        CHECK_INT(d.wait(d.context, UINT32_MAX), 0);
+        CHECK_INT(device_write_wait(&d, 0, bytes, sizeof bytes), 0);
+        CHECK_INT(device_wait(&d, UINT32_MAX), 0);
+        CHECK_INT(d.close(d.context), 0);
+    }
+}
+
+HARNESS_MAIN(TEST(v11_wait_returns_at_once_without_anything_in_flight),
+             TEST(v1_v2_v3_v4_an_accepted_request_completes_once_with_its_size),
              TEST(v1_a_refused_request_is_never_completed),
              TEST(a_refused_write_has_changed_nothing),
              TEST(the_last_byte_can_be_written),

@@ -139,7 +139,11 @@ class Home:
 
     @classmethod
     def of_device(
-        cls, device: object, name: str, store_id: int, directory: Directory | None = None
+        cls,
+        device: object,
+        name: str,
+        store_id: int,
+        directory: Directory | None = None,
     ) -> Home:
         """
         The home of a store on a device.
