@@ -53,6 +53,13 @@ def native_sanitized(session: nox.Session, kind: str) -> None:
 
 
 @nox.session
+def cross(session: nox.Session) -> None:
+    """Compile and link the C sources for Windows and macOS; nothing is run."""
+    session.install("ziglang")
+    session.run("python", ".ci/cross.py", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Let libFuzzer look for inputs that break the core; needs clang."""
     ctest(session, "fuzz", "-R", "explore")

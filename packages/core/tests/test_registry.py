@@ -314,13 +314,14 @@ def test_the_pip_line_is_kept_for_those_who_need_it(installed: Installed) -> Non
 @pytest.mark.parametrize(
     ("scheme", "line"),
     [
-        ("file", "none is part of this release yet"),
-        ("uring", "none is part of this release yet"),
+        ("file", 'pip install "pyfaster[file]"'),
+        ("uring", 'pip install "pyfaster[uring]"'),
         ("tape", "no plugin for the device 'tape' is installed"),
+        ("files", "did you mean 'file'?"),
     ],
 )
 def test_a_missing_device_is_told_plainly(scheme: str, line: str) -> None:
-    """The error for a scheme that nobody serves promises no extra that is not there."""
+    """The error for a scheme that nobody serves has the line to type, if there is one."""
     with pytest.raises(PluginMissingError) as caught:
         device_for(scheme, registry=Registry(Installed()))
     assert line in str(caught.value)

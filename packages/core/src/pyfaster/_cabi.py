@@ -85,24 +85,49 @@ def _check(status: int, where: str) -> int:
 # --- buffers ------------------------------------------------------------------------
 
 
-def _borrow(kind: str, view: memoryview | None) -> Any:
-    return ffi.NULL if view is None else ffi.from_buffer(f"{kind}[]", view)
-
-
-def _results(results: Results | None) -> tuple[Any, ...]:
+class _Borrowed:
     """
-    Borrow room for results: the struct, and what must live until then.
+    Buffers that C uses during one call, given back when the `with` block ends.
+
+    At once, and not when the frame goes: an exception keeps its frames, and the
+    collector may clear a memoryview before what has borrowed from it.
+    """
+
+    __slots__ = ("_views",)
+
+    def __init__(self) -> None:
+        self._views: list[Any] = []
+
+    def __enter__(self) -> _Borrowed:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for view in self._views:
+            ffi.release(view)
+        self._views.clear()
+
+    def take(self, kind: str, view: memoryview | None) -> Any:
+        """
+        Borrow a buffer; NULL for none.
+        """
+        if view is None:
+            return ffi.NULL
+        self._views.append(ffi.from_buffer(f"{kind}[]", view))
+        return self._views[-1]
+
+
+def _results(borrowed: _Borrowed, results: Results | None) -> Any:
+    """
+    Borrow room for results.
     """
     if results is None:
-        return (ffi.NULL,)
-    room, starts = (
-        _borrow("uint8_t", results.data),
-        _borrow("uint64_t", results.offsets),
-    )
+        return ffi.NULL
+    room = borrowed.take("uint8_t", results.data)
+    starts = borrowed.take("uint64_t", results.offsets)
     if results.offsets is not None and starts[0] > results.capacity:
         raise ValueError(f"offset {starts[0]} is outside {results.capacity} bytes")
     fields = (room, results.capacity, starts, ffi.NULL)
-    return ffi.new("struct faster_results *", fields), room, starts
+    return ffi.new("struct faster_results *", fields)
 
 
 # --- the store ----------------------------------------------------------------------
@@ -268,6 +293,15 @@ def session_wait(session: int) -> None:
     lib.faster_session_wait(_session(session, "waiting"))
 
 
+def session_notify(session: int, descriptor: int) -> None:
+    """
+    Have a number of 8 bytes written to a descriptor whenever the device has completed
+    something; -1 for none.
+    """
+    where = _session(session, "notifying")
+    _check(lib.faster_session_notify(where, descriptor), "notifying")
+
+
 # --- scans --------------------------------------------------------------------------
 
 
@@ -280,7 +314,7 @@ class Cursor:
 
         end: Where it ends; 0 with position 0 for the present tail.
 
-        places: Room for the place behind each row.
+        places: Room for the place behind each row, or None.
 
         keep: The store's handle, which must outlive the pages that the cursor holds.
     """
@@ -288,10 +322,16 @@ class Cursor:
     __slots__ = ("_borrowed", "_keep", "c")
 
     def __init__(
-        self, position: int, end: int, places: Buffer, keep: object = None
+        self,
+        position: int = 0,
+        end: int = 0,
+        places: Buffer | None = None,
+        keep: object = None,
     ) -> None:
         self._keep = keep
-        self._borrowed = ffi.from_buffer("uint64_t[]", places)
+        self._borrowed = ffi.NULL
+        if places is not None:
+            self._borrowed = ffi.from_buffer("uint64_t[]", places)
         self.c = ffi.new("struct faster_cursor *", {"position": position, "end": end})
         self.c.places = self._borrowed
 
@@ -322,11 +362,11 @@ def scan_next(
     keys.require(count)
     if values is not None:
         values.require(count)
-    borrowed = _results(keys), _results(values)
-    (keys_c, *_), (values_c, *_) = borrowed
     found, need_key, need_value = (ffi.new("uint64_t *") for _ in range(3))
-    rooms = keys_c, values_c, count, found, need_key, need_value
-    status = lib.faster_scan_next(session_c, cursor.c, *rooms)
+    with _Borrowed() as borrowed:
+        rooms = _results(borrowed, keys), _results(borrowed, values)
+        needs = found, need_key, need_value
+        status = lib.faster_scan_next(session_c, cursor.c, *rooms, count, *needs)
     if _check(status, "scanning") == lib.FASTER_SHORT and found[0] == 0:
         return 0, int(need_key[0]), int(need_value[0])
     return int(found[0]), 0, 0
@@ -345,10 +385,11 @@ def view_open(kv: Kv, session: int, key: Buffer) -> tuple[int, memoryview | None
 
     Shape: uint8 (size,), read-only.
     """
-    data = _borrow("uint8_t", view_of(key))
     view = ffi.new("struct faster_view *")
     session_c = _session(session, "read_view")
-    status = lib.faster_view_open(session_c, data, len(data), view)
+    with _Borrowed() as borrowed:
+        data = borrowed.take("uint8_t", view_of(key))
+        status = lib.faster_view_open(session_c, data, len(data), view)
     if _check(status, "read_view") != lib.FASTER_OK:
         return status, None
     pin = int(ffi.cast("uintptr_t", view))
@@ -386,8 +427,9 @@ def hash_bytes(hash: int, data: Buffer, seed: int = 0) -> int:
 
         seed: A number below 2 to the 64.
     """
-    borrowed = _borrow("uint8_t", view_of(data))
-    return int(lib.faster_hash_bytes(hash, borrowed, len(borrowed), seed))
+    with _Borrowed() as borrowed:
+        view = borrowed.take("uint8_t", view_of(data))
+        return int(lib.faster_hash_bytes(hash, view, len(view), seed))
 
 
 _check_build()

@@ -96,4 +96,24 @@ class Watch:
             )
 
 
-__all__ = ["IndexGrown", "IndexSaturated", "StoreEvent"]
+@dataclass(frozen=True, slots=True)
+class DeviceFallback:
+    """
+    A device could not be had, and another one serves in its place.
+
+    Told when the device is opened, before there is a store.
+
+    Attributes:
+        asked: The device that was asked for, with its scheme.
+
+        used: The scheme of the one that was opened.
+
+        reason: Why, in words.
+    """
+
+    asked: str
+    used: str
+    reason: str
+
+
+__all__ = ["DeviceFallback", "IndexGrown", "IndexSaturated", "StoreEvent"]

@@ -39,7 +39,8 @@ class DeviceScheme:
             `pyfaster.protocols.DeviceSettings`; gives a `NativeDevice` or a
             `PythonDevice`.
 
-        capabilities: What the device promises, by name.
+        capabilities: What the device promises, by name. "directory": what follows the
+            scheme is a directory, which a store then has to itself.
     """
 
     name: str

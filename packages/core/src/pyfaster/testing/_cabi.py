@@ -195,9 +195,10 @@ class Probe:
         Submit a write; give what the submission returned, and the ticket.
         """
         ticket = ffi.new("uint64_t *", _NO_TICKET)
-        borrowed = ffi.from_buffer("uint8_t[]", data)
-        what = (borrowed, len(borrowed), misalignment, judged, ticket)
-        return _ticket(lib.faster_probe_write(self.c, offset, *what), ticket)
+        with ffi.from_buffer("uint8_t[]", data) as borrowed:
+            what = (borrowed, len(borrowed), misalignment, judged, ticket)
+            status = lib.faster_probe_write(self.c, offset, *what)
+        return _ticket(status, ticket)
 
     def sync(self, judged: bool) -> tuple[int, int]:
         """

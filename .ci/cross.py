@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""
+Compile the C sources for the systems that no machine here runs.
+
+`python .ci/cross.py [PART...]` compiles and links the core and the file device for
+Windows and macOS, with the compiler of the distribution `ziglang`. It prints nothing
+but what fails, and ends with 1 if anything does. PARTs are `native` and `devices-file`.
+It shows that the sources fit the systems' headers and libraries; it runs nothing.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: Name to the arguments that link a library with everything defined.
+TARGETS = {
+    "x86_64-windows-gnu": ["-shared", "-lntdll", "-lws2_32"],
+    "aarch64-macos": ["-dynamiclib"],
+}
+
+WARNINGS = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror"]
+#: The systems' own headers say of some pointers, not of all, whether they may be null.
+WARNINGS += ["-Wno-nullability-completeness"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """
+    Sources that are compiled and linked together.
+
+    Attributes:
+        name: What the command line calls it.
+
+        sources: Where its files are, with everything below.
+
+        includes: Folders that headers are found in.
+    """
+
+    name: str
+    sources: Path
+    includes: tuple[Path, ...]
+
+
+NATIVE = ROOT / "native"
+FILE = ROOT / "packages" / "devices-file" / "csrc"
+PARTS = (
+    Part("native", NATIVE / "src", (NATIVE / "include", NATIVE / "src")),
+    Part("devices-file", FILE, (FILE,)),
+)
+
+
+def run(arguments: list[str]) -> str:
+    """
+    Run the compiler; give what it says when it fails, else nothing.
+    """
+    command = [sys.executable, "-m", "ziglang", "cc", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stderr or f"ended with {done.returncode}" if done.returncode else ""
+
+
+def build(part: Part, target: str, folder: Path) -> list[str]:
+    """
+    Compile each file of a part, and link them if all compile; give what failed.
+    """
+    includes = [f"-I{path}" for path in part.includes]
+    failures, objects = [], []
+    for number, source in enumerate(sorted(part.sources.rglob("*.c"))):
+        made = str(folder / f"{number}.o")
+        said = run(
+            ["-target", target, *WARNINGS, *includes, "-c", str(source), "-o", made]
+        )
+        if said:
+            failures.append(f"{target}: {source.relative_to(ROOT)}\n{said}")
+        objects.append(made)
+    if not objects:
+        return [f"{target}: {part.name} has no sources"]
+    if not failures:
+        made = str(folder / "library")
+        said = run(["-target", target, *objects, *TARGETS[target], "-o", made])
+        failures += [f"{target}: linking {part.name}\n{said}"] if said else []
+    return failures
+
+
+def main(chosen: list[str]) -> int:
+    """
+    Build the chosen parts, or all, for every target.
+    """
+    unknown = set(chosen) - {part.name for part in PARTS}
+    if unknown:
+        sys.stderr.write(f"no such part: {', '.join(sorted(unknown))}\n")
+        return 2
+    failures = []
+    for part in PARTS:
+        for target in TARGETS:
+            if not chosen or part.name in chosen:
+                with tempfile.TemporaryDirectory() as folder:
+                    failures += build(part, target, Path(folder))
+    sys.stderr.write("\n".join(failures))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/* file_device.c: see file_device.h */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file_device.h"
+#include "transfer.h"
+
+enum { KIND_READ, KIND_WRITE, KIND_SYNC };
+
+struct request {
+    struct request *next;
+    struct faster_completion completion;
+    uint64_t offset;
+    uint64_t length;
+    uint8_t *buffer; /* written to only by reads */
+    int kind;
+};
+
+/* First in, first out. */
+struct queue {
+    struct request *first;
+    struct request *last;
+};
+
+/* Requests are made in slabs, which live as long as the device. */
+enum { SLAB_SIZE = 256 };
+
+struct slab {
+    struct slab *next;
+    struct request requests[SLAB_SIZE];
+};
+
+struct file_device {
+    const struct os *os;
+    struct segments *segments;
+    uint32_t alignment;
+    uint32_t fork_generation;
+    uint32_t threads;
+    struct os_thread pool[FILE_DEVICE_THREADS_MAX];
+
+    struct os_lock lock;            /* guards the rest */
+    struct os_condition work;       /* woken for each request, and for the end */
+    struct os_condition completion; /* woken when something was completed */
+    struct queue transfers;
+    struct queue syncs;
+    bool syncing; /* one thread runs a sync */
+    bool stopping;
+    uint32_t waiting;   /* threads that sleep in wait or close */
+    uint64_t in_flight; /* submitted and not counted as completed */
+    uint64_t completed;
+    uint64_t reported; /* of `completed`, by poll and wait */
+    struct request *unused;
+    struct slab *slabs;
+    uint64_t made;
+};
+
+/* ---- requests ----------------------------------------------------------------------
+ */
+
+static void queue_push(struct queue *queue, struct request *request) {
+    request->next = NULL;
+    if (queue->first == NULL) {
+        queue->first = request;
+    } else {
+        queue->last->next = request;
+    }
+    queue->last = request;
+}
+
+static struct request *queue_pop(struct queue *queue) {
+    struct request *request = queue->first;
+    if (request != NULL) {
+        queue->first = request->next;
+    }
+    return request;
+}
+
+/* Make more requests.  Inside the lock. */
+static int make_requests(struct file_device *device) {
+    if (device->made >= FILE_DEVICE_REQUESTS) {
+        return -EAGAIN;
+    }
+    struct slab *slab = malloc(sizeof *slab);
+    if (slab == NULL) {
+        return -ENOMEM;
+    }
+    slab->next = device->slabs;
+    device->slabs = slab;
+    device->made += SLAB_SIZE;
+    for (int i = 0; i < SLAB_SIZE; i++) {
+        slab->requests[i].next = device->unused;
+        device->unused = &slab->requests[i];
+    }
+    return 0;
+}
+
+static int submit(struct file_device *device, const struct request *wanted) {
+    int status = 0;
+    os_lock_enter(&device->lock);
+    if (device->unused == NULL) {
+        status = make_requests(device);
+    }
+    if (status == 0) {
+        struct request *request = device->unused;
+        device->unused = request->next;
+        *request = *wanted;
+        bool sync = request->kind == KIND_SYNC;
+        queue_push(sync ? &device->syncs : &device->transfers, request);
+        device->in_flight++;
+        os_condition_wake_one(&device->work);
+    }
+    os_lock_leave(&device->lock);
+    return status;
+}
+
+/* Tell whoever submitted, then count it (I1). */
+static void complete(struct file_device *device, struct request *request, int status,
+                     uint64_t moved) {
+    int32_t code = status == 0 ? (int32_t)FASTER_DEVICE_DONE : (int32_t)status;
+    request->completion.done(request->completion.context, code, moved);
+    os_lock_enter(&device->lock);
+    request->next = device->unused;
+    device->unused = request;
+    device->in_flight--;
+    device->completed++;
+    if (device->waiting > 0) {
+        os_condition_wake_all(&device->completion);
+    }
+    os_lock_leave(&device->lock);
+}
+
+/* ---- what the threads do -----------------------------------------------------------
+ */
+
+static struct transfer transfer_of(const struct file_device *device,
+                                   const struct segments_piece *piece) {
+    return (struct transfer){
+        .os = device->os,
+        .file = piece->file,
+        .position = piece->position,
+        .length = piece->length,
+        .alignment = device->alignment,
+    };
+}
+
+/* Read what a piece has. */
+static int read_piece(struct file_device *device, const struct segments_piece *piece,
+                      uint8_t *to) {
+    if (piece->kind != SEGMENTS_FILE) {
+        memset(to, 0, (size_t)piece->length);
+        return 0;
+    }
+    struct transfer transfer = transfer_of(device, piece);
+    int64_t moved = transfer_read(&transfer, to);
+    segments_unpin(device->segments, piece, false);
+    if (moved < 0) {
+        return (int)moved;
+    }
+    return (uint64_t)moved == piece->length ? 0 : -EIO; /* segments.h I6 */
+}
+
+static void run_read(struct file_device *device, struct request *request) {
+    uint64_t done = 0;
+    bool ended = false;
+    int status = 0;
+    while (done < request->length && status == 0 && !ended) {
+        struct segments_piece piece;
+        status = segments_pin_read(device->segments, request->offset + done,
+                                   request->length - done, &piece);
+        if (status == 0) {
+            status = read_piece(device, &piece, request->buffer + done);
+            done += status == 0 ? piece.length : 0;
+            ended = piece.kind == SEGMENTS_END;
+        }
+    }
+    complete(device, request, status, done);
+}
+
+static void run_write(struct file_device *device, struct request *request) {
+    uint64_t done = 0;
+    int status = 0;
+    while (done < request->length && status == 0) {
+        struct segments_piece piece;
+        status = segments_pin_write(device->segments, request->offset + done,
+                                    request->length - done, &piece);
+        if (status == 0 && piece.kind == SEGMENTS_FILE) {
+            struct transfer transfer = transfer_of(device, &piece);
+            status = transfer_write(&transfer, request->buffer + done);
+            segments_unpin(device->segments, &piece, true);
+        }
+        done += status == 0 ? piece.length : 0;
+    }
+    complete(device, request, status, done);
+}
+
+/* Sync once for all that have gathered (I2). */
+static void run_syncs(struct file_device *device, struct request *first) {
+    int status = segments_sync(device->segments);
+    while (first != NULL) {
+        struct request *next = first->next;
+        complete(device, first, status, 0);
+        first = next;
+    }
+    os_lock_enter(&device->lock);
+    device->syncing = false;
+    if (device->syncs.first != NULL) {
+        os_condition_wake_one(&device->work);
+    }
+    os_lock_leave(&device->lock);
+}
+
+/* Whether a thread has something to do.  Inside the lock. */
+static bool has_work(const struct file_device *device) {
+    bool may_sync = device->syncs.first != NULL && !device->syncing;
+    return device->transfers.first != NULL || may_sync || device->stopping;
+}
+
+/* Take all syncs, or one other request, or NULL at the end.  Inside the lock. */
+static struct request *take_work(struct file_device *device) {
+    if (device->syncs.first != NULL && !device->syncing) {
+        struct request *first = device->syncs.first;
+        device->syncs.first = NULL;
+        device->syncing = true;
+        return first;
+    }
+    return queue_pop(&device->transfers);
+}
+
+static void run_pool(void *context) {
+    struct file_device *device = context;
+    for (;;) {
+        os_lock_enter(&device->lock);
+        while (!has_work(device)) {
+            os_condition_wait(&device->work, &device->lock, OS_FOREVER);
+        }
+        struct request *request = take_work(device);
+        os_lock_leave(&device->lock);
+        if (request == NULL) {
+            return;
+        }
+        if (request->kind == KIND_SYNC) {
+            run_syncs(device, request);
+        } else if (request->kind == KIND_READ) {
+            run_read(device, request);
+        } else {
+            run_write(device, request);
+        }
+    }
+}
+
+/* ---- the table ---------------------------------------------------------------------
+ */
+
+static int check_owner(const struct file_device *device) {
+    return os_fork_generation() == device->fork_generation ? 0 : -EOWNERDEAD; /* I3 */
+}
+
+static int check_range(const struct file_device *device, uint64_t offset,
+                       const void *buffer, uint64_t length) {
+    const uint64_t end = (uint64_t)INT64_MAX;
+    uint64_t misfit = (offset | length | (uintptr_t)buffer) & (device->alignment - 1);
+    if (misfit != 0 || offset > end || length > end - offset) {
+        return -EINVAL;
+    }
+    return check_owner(device);
+}
+
+static int file_read(void *context, uint64_t offset, void *buffer, uint64_t length,
+                     const struct faster_completion *completion) {
+    struct file_device *device = context;
+    int status = check_range(device, offset, buffer, length);
+    const struct request request = {.completion = *completion,
+                                    .offset = offset,
+                                    .length = length,
+                                    .buffer = buffer,
+                                    .kind = KIND_READ};
+    return status == 0 ? submit(device, &request) : status;
+}
+
+static int file_write(void *context, uint64_t offset, const void *buffer,
+                      uint64_t length, const struct faster_completion *completion) {
+    struct file_device *device = context;
+    int status = check_range(device, offset, buffer, length);
+    const struct request request = {.completion = *completion,
+                                    .offset = offset,
+                                    .length = length,
+                                    .buffer = (uint8_t *)(uintptr_t)buffer,
+                                    .kind = KIND_WRITE};
+    return status == 0 ? submit(device, &request) : status;
+}
+
+static int file_sync(void *context, const struct faster_completion *completion) {
+    struct file_device *device = context;
+    int status = check_owner(device);
+    const struct request request = {.completion = *completion, .kind = KIND_SYNC};
+    return status == 0 ? submit(device, &request) : status;
+}
+
+static int file_truncate_before(void *context, uint64_t offset) {
+    struct file_device *device = context;
+    int status = check_owner(device);
+    return status == 0 ? segments_truncate_before(device->segments, offset) : status;
+}
+
+/* What was completed since the last report.  Inside the lock. */
+static int report(struct file_device *device) {
+    uint64_t count = device->completed - device->reported;
+    device->reported = device->completed;
+    return count < INT32_MAX ? (int)count : INT32_MAX;
+}
+
+static int file_poll(void *context) {
+    struct file_device *device = context;
+    int status = check_owner(device);
+    if (status != 0) {
+        return status;
+    }
+    os_lock_enter(&device->lock);
+    int count = report(device);
+    os_lock_leave(&device->lock);
+    return count;
+}
+
+/* Sleep until something is completed that was not when this began, nothing is in
+ * flight, or the time is over.  Inside the lock. */
+static void sleep_until_completed(struct file_device *device, uint32_t timeout_ms) {
+    uint64_t seen = device->completed;
+    uint64_t begin = os_clock_ms(), past = 0;
+    device->waiting++;
+    while (device->completed == seen && device->in_flight > 0 && past < timeout_ms) {
+        os_condition_wait(&device->completion, &device->lock,
+                          (uint32_t)(timeout_ms - past));
+        past = os_clock_ms() - begin;
+    }
+    device->waiting--;
+}
+
+static int file_wait(void *context, uint32_t timeout_ms) {
+    struct file_device *device = context;
+    int status = check_owner(device);
+    if (status != 0) {
+        return status;
+    }
+    os_lock_enter(&device->lock);
+    if (device->completed == device->reported) {
+        sleep_until_completed(device, timeout_ms);
+    }
+    int count = report(device);
+    os_lock_leave(&device->lock);
+    return count;
+}
+
+/* ---- beginning and end -------------------------------------------------------------
+ */
+
+/* Let the threads end when nothing is in flight any more. */
+static void stop_threads(struct file_device *device) {
+    os_lock_enter(&device->lock);
+    device->waiting++;
+    while (device->in_flight > 0) {
+        os_condition_wait(&device->completion, &device->lock, OS_FOREVER);
+    }
+    device->waiting--;
+    device->stopping = true;
+    os_condition_wake_all(&device->work);
+    os_lock_leave(&device->lock);
+    for (uint32_t i = 0; i < device->threads; i++) {
+        os_thread_join(&device->pool[i]);
+    }
+}
+
+static void file_free(struct file_device *device) {
+    while (device->slabs != NULL) {
+        struct slab *next = device->slabs->next;
+        free(device->slabs);
+        device->slabs = next;
+    }
+    os_condition_destroy(&device->completion);
+    os_condition_destroy(&device->work);
+    os_lock_destroy(&device->lock);
+    free(device);
+}
+
+static int file_close(void *context) {
+    struct file_device *device = context;
+    int status = check_owner(device);
+    if (status != 0) {
+        return status;
+    }
+    stop_threads(device);
+    status = segments_close(device->segments);
+    file_free(device);
+    return status;
+}
+
+static int start_threads(struct file_device *device, uint32_t threads) {
+    int status = 0;
+    while (device->threads < threads && status == 0) {
+        status = os_thread_start(&device->pool[device->threads], run_pool, device);
+        device->threads += status == 0 ? 1 : 0;
+    }
+    return status;
+}
+
+static int file_new(struct file_device **out) {
+    struct file_device *device = calloc(1, sizeof *device);
+    if (device == NULL) {
+        return -ENOMEM;
+    }
+    int status = os_lock_init(&device->lock);
+    if (status != 0) {
+        goto no_lock;
+    }
+    status = os_condition_init(&device->work);
+    if (status != 0) {
+        goto no_work;
+    }
+    status = os_condition_init(&device->completion);
+    if (status != 0) {
+        goto no_completion;
+    }
+    *out = device;
+    return 0;
+no_completion:
+    os_condition_destroy(&device->work);
+no_work:
+    os_lock_destroy(&device->lock);
+no_lock:
+    free(device);
+    return status;
+}
+
+static void fill_table(struct file_device *context, struct faster_device *device) {
+    struct segments_geometry geometry = segments_geometry(context->segments);
+    *device = (struct faster_device){
+        .abi = FASTER_DEVICE_ABI,
+        .size = sizeof *device,
+        .context = context,
+        .capabilities = FASTER_DEVICE_TRUNCATES | FASTER_DEVICE_FLUSHES,
+        .sector_size = geometry.sector_size,
+        .alignment = geometry.alignment,
+        .read = file_read,
+        .write = file_write,
+        .sync = file_sync,
+        .truncate_before = file_truncate_before,
+        .poll = file_poll,
+        .wait = file_wait,
+        .close = file_close,
+    };
+}
+
+int file_device_open(const struct segments_settings *settings, uint32_t threads,
+                     const struct os *os, struct faster_device *device,
+                     struct segments_problem *problem) {
+    memset(problem, 0, sizeof *problem);
+    if (threads == 0 || threads > FILE_DEVICE_THREADS_MAX) {
+        return -EINVAL;
+    }
+    struct file_device *opened;
+    int status = os_fork_watch();
+    if (status == 0) {
+        status = file_new(&opened);
+    }
+    if (status != 0) {
+        return status;
+    }
+    opened->os = os;
+    opened->fork_generation = os_fork_generation();
+    status = segments_open(settings, os, &opened->segments, problem);
+    if (status != 0) {
+        file_free(opened);
+        return status;
+    }
+    opened->alignment = segments_geometry(opened->segments).alignment;
+    status = start_threads(opened, threads);
+    if (status != 0) {
+        stop_threads(opened);
+        (void)segments_close(opened->segments);
+        file_free(opened);
+        return status;
+    }
+    fill_table(opened, device);
+    return 0;
+}
+
+bool file_device_is_direct(const struct faster_device *device) {
+    const struct file_device *context = device->context;
+    return segments_geometry(context->segments).direct;
+}

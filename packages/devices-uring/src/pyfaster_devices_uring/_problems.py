@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""
+Why a device could not be opened, as an exception that says what was found.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+
+from pyfaster.errors import (
+    ConfigError,
+    CorruptionError,
+    DeviceError,
+    FasterError,
+    UnsupportedFormatError,
+    error_for,
+)
+
+_RESTORE = "restore the file from a backup, or recover from an older checkpoint"
+_NOT_DIRECT = 'open with direct="try" or direct=False'
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """
+    What the C side found; see `struct uring_trouble`.
+
+    Attributes:
+        ring: Whether the kernel refused the ring; then nothing else was touched.
+
+        kind: A number of `enum segments_problem_kind`; 0: the status says it all.
+
+        base: The base address in the name of the file.
+
+        found: What the file has.
+
+        expected: What it should have.
+    """
+
+    ring: bool
+    kind: int
+    base: int
+    found: int
+    expected: int
+
+
+class RingRefusedError(DeviceError):
+    """
+    The system has no io_uring for this process; `errno` says why.
+    """
+
+
+#: Refusals that concern io_uring itself, and what they mean.
+REFUSALS = {
+    errno.ENOSYS: "the kernel has no io_uring",
+    errno.EPERM: "the system or its sandbox forbids io_uring",
+    errno.EACCES: "the system or its sandbox forbids io_uring",
+    errno.ENOMEM: "there is no memory for the ring, or its limit is reached",
+    errno.EOPNOTSUPP: "the kernel is older than Linux 5.11",
+}
+
+#: Kind to (class, what was found, what to do). The only such table.
+PROBLEMS: dict[int, tuple[type[FasterError], str, str]] = {
+    1: (
+        CorruptionError,
+        "{file} is not a regular file with one name",
+        "links are not followed; put the file itself there",
+    ),
+    2: (
+        CorruptionError,
+        "{file} has {found:,} bytes, of at least {expected:,} that it was made with",
+        _RESTORE,
+    ),
+    3: (CorruptionError, "{file} is not a segment of a log", _RESTORE),
+    4: (
+        UnsupportedFormatError,
+        "{file} has format version {found}, this is a reader of version {expected}",
+        "open it with the version of pyfaster-devices-uring that wrote it",
+    ),
+    5: (
+        CorruptionError,
+        "the header of {file} is damaged: checksum {found:#010x}, computed "
+        "{expected:#010x}",
+        _RESTORE,
+    ),
+    6: (
+        UnsupportedFormatError,
+        "{file} belongs to store {found:#018x}, not to store {expected:#018x}",
+        "give each store a directory of its own",
+    ),
+    7: (
+        UnsupportedFormatError,
+        "{file} was made for segments of {found:,} bytes, not of {expected:,}",
+        "open it with segment_size={found}",
+    ),
+    8: (
+        CorruptionError,
+        "{file} says that it begins at {found:#x}, its name says {expected:#x}",
+        _RESTORE,
+    ),
+    9: (
+        ConfigError,
+        "{file} is one of, or too far from, {expected:,} files, which is the limit",
+        "use a larger segment_size for a new store",
+    ),
+    10: (ConfigError, "the file system has no direct transfers", _NOT_DIRECT),
+    11: (
+        ConfigError,
+        "direct transfers need an alignment of {found:,} bytes, more than {expected:,}",
+        _NOT_DIRECT,
+    ),
+}
+
+_STATUS = {CorruptionError: -5001, UnsupportedFormatError: -5003, ConfigError: -5013}
+
+
+def trouble_error(status: int, path: str, trouble: Trouble) -> FasterError:
+    """
+    Make the exception for a device that could not be opened.
+
+    Args:
+        status: What the C side returned.
+
+        path: The directory.
+
+        trouble: What it found.
+    """
+    where = f"uring device {path}"
+    if trouble.ring and -status in REFUSALS:
+        return refusal(-status, where, REFUSALS[-status])
+    if trouble.kind not in PROBLEMS:
+        return error_for(status, where)
+    kind, text, advice = PROBLEMS[trouble.kind]
+    values = {
+        "file": f"log/{trouble.base:020x}.seg",
+        "found": trouble.found,
+        "expected": trouble.expected,
+    }
+    message = f"{where}: {text.format(**values)}; {advice.format(**values)}"
+    return kind(message, status=_STATUS[kind])
+
+
+def refusal(number: int, where: str, why: str) -> RingRefusedError:
+    """
+    Make the exception for a ring that cannot be had.
+    """
+    text = f"{where}: {why} ({os.strerror(number)})"
+    return RingRefusedError(number, text, status=-number)
