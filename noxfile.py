@@ -56,7 +56,7 @@ def native_sanitized(session: nox.Session, kind: str) -> None:
 def cross(session: nox.Session) -> None:
     """Compile and link the C sources for Windows and macOS; nothing is run."""
     session.install("ziglang")
-    session.run("python", ".ci/cross.py", *session.posargs)
+    session.run("python", ".ci/cross.py")
 
 
 @nox.session
@@ -81,10 +81,8 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the types of all packages, and what users' code may rely on."""
     install(session, "types", PACKAGES)
-    code = [
-        *ROOT.glob("packages/*/src/pyfaster*"),
-        *ROOT.glob("packages/*/typing_tests"),
-    ]
+    folders = ("packages/*/src/pyfaster*", "packages/*/typing_tests")
+    code = [path for folder in folders for path in ROOT.glob(folder)]
     others = ["integration-tests", "benchmarks", ".ci", "noxfile.py"]
     session.run("mypy", *map(str, code), *others)
 

@@ -321,7 +321,7 @@ def test_the_pip_line_is_kept_for_those_who_need_it(installed: Installed) -> Non
     ],
 )
 def test_a_missing_device_is_told_plainly(scheme: str, line: str) -> None:
-    """The error for a scheme that nobody serves has the line to type, if there is one."""
+    """The error for a scheme that nobody serves has the line to type, if any."""
     with pytest.raises(PluginMissingError) as caught:
         device_for(scheme, registry=Registry(Installed()))
     assert line in str(caught.value)

@@ -121,7 +121,7 @@ def open(
         value: The type of the values, or their codec.
 
         device: The device scheme for a path that names none; "file" when None. Or,
-            without a path, a device itself (`pyfaster.protocols`).
+            without a path, a device itself.
 
         config: A `StoreConfig`, a mapping, or the path of a TOML file.
 
@@ -166,14 +166,9 @@ def open(
     except BaseException:
         home.close()
         raise
+    codecs = {"key_codec": key_codec, "value_codec": value_codec}
     store: FasterKv[Any, Any] = FasterKv(
-        kv,
-        name=home.name,
-        home=home,
-        config=full,
-        key_codec=key_codec,
-        value_codec=value_codec,
-        registry=registry,
+        kv, name=home.name, home=home, config=full, registry=registry, **codecs
     )
     _announce(store)
     return store
