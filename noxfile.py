@@ -95,7 +95,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def traps(session: nox.Session) -> None:
-    """List the traps of docs/traps.md, and which still lack a test."""
+    """List the traps and faults of docs, and which still lack a test."""
     session.run("python", "integration-tests/traps.py")
 
 

@@ -1,31 +1,31 @@
 # SPDX-License-Identifier: MIT
 """
-docs/traps.md and the tests agree on which traps are guarded.
+docs/traps.md, docs/faults.md and the tests agree on what is guarded.
 """
 
 from __future__ import annotations
 
 import pytest
 
-import traps
+from traps import PAGES, Page
 
-pytestmark = pytest.mark.once
-
-
-def test_guarded_traps_have_a_test() -> None:
-    """Every trap that the page calls guarded is carried by a test."""
-    guarded = traps.listed("Guarded")
-    assert guarded, "docs/traps.md lists no guarded trap"
-    assert sorted(guarded.keys() - traps.carried().keys()) == []
+pytestmark = [pytest.mark.once, pytest.mark.parametrize("page", PAGES, ids=str)]
 
 
-def test_tests_carry_known_traps_only() -> None:
-    """A trap that a test carries is on the page; an open one may be guarded in part."""
-    known = traps.listed("Guarded").keys() | traps.listed("Open").keys()
-    assert sorted(traps.carried().keys() - known) == []
+def test_what_is_guarded_has_a_test(page: Page) -> None:
+    """Every id that the page calls guarded is carried by a test."""
+    guarded = page.listed("Guarded")
+    assert guarded, f"{page} lists nothing that is guarded"
+    assert sorted(guarded.keys() - page.carried().keys()) == []
 
 
-def test_traps_are_listed_once() -> None:
-    """No trap is both guarded and open."""
-    both = traps.listed("Guarded").keys() & traps.listed("Open").keys()
+def test_tests_carry_known_ids_only(page: Page) -> None:
+    """An id that a test carries is on the page; an open one may be guarded in part."""
+    known = page.listed("Guarded").keys() | page.listed("Open").keys()
+    assert sorted(page.carried().keys() - known) == []
+
+
+def test_ids_are_listed_once(page: Page) -> None:
+    """Nothing is both guarded and open."""
+    both = page.listed("Guarded").keys() & page.listed("Open").keys()
     assert sorted(both) == []

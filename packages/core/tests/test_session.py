@@ -387,3 +387,36 @@ def test_codecs_in_python_serve_every_operation() -> None:
             session.read(3)  # type: ignore[call-overload]  # what is tested
         with pytest.raises(MergeError):
             session.rmw("abc", "x", merge="add")
+
+
+@pytest.mark.fault("F80")
+def test_a_function_that_raises_changes_nothing() -> None:
+    """What `update`'s function raises is the caller's; the value stays as it was."""
+    with pyfaster.open(key=str, value=int) as store, store.session() as session:
+        session.upsert("k", 1)
+
+        def fail(_: int | None) -> int:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            session.update("k", fail)
+        assert session.read("k") == 1
+        assert session.rmw("k", 1, merge="add") == 2
+
+
+@pytest.mark.fault("F80")
+def test_a_function_may_use_the_session_it_runs_for() -> None:
+    """No lock is held while the function runs: it may change its own key."""
+    with pyfaster.open(key=str, value=int) as store, store.session() as session:
+        session.upsert("k", 1)
+        calls = []
+
+        def meddle(value: int | None) -> int:
+            assert value is not None
+            calls.append(value)
+            if len(calls) == 1:
+                session.upsert("k", 10)
+            return value + 1
+
+        assert session.update("k", meddle) == 11
+        assert calls == [1, 10]
