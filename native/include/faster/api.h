@@ -255,8 +255,8 @@ int faster_start(struct faster_session *session,
 /*
  * Wait for one pending operation, or with NULL for any, at most so long; with a timeout
  * of 0 only look.  Operations that others wait for go on, too.
- * FASTER_OK: it is finished (with NULL: faster_next_finished has one).  FASTER_NOT_FOUND
- * with NULL: nothing is pending.  Errors: FASTER_E_TIMEOUT.
+ * FASTER_OK: it is finished (with NULL: faster_next_finished has one). 
+ * FASTER_NOT_FOUND with NULL: nothing is pending.  Errors: FASTER_E_TIMEOUT.
  * Blocks: yes, up to timeout_ms.
  */
 int faster_wait(struct faster_session *session, struct faster_pending *pending,

@@ -10,8 +10,9 @@
  *   points only to lower addresses.
  *
  * Model
- *   48 bits; 0 means none; bit 47 is kept for addresses of a read cache.  The tail is
- *   one word, so that a single addition reserves room and shows whether a page is over:
+ *   48 bits; 0 means none; bit 47 marks a place in the read cache (cache.h), where
+ *   copies of records are that the log has at an address of its own.  The tail is one
+ *   word, so that a single addition reserves room and shows whether a page is over:
  *
  *      63..41  page (23 bits)      40..0  offset in the page
  *
@@ -32,6 +33,7 @@
 #define FASTER_ADDRESS_ADDRESS_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { TAIL_OFFSET_BITS = 41, TAIL_PAGE_BITS = 23, ADDRESS_BITS = 47 };
@@ -40,6 +42,13 @@ static_assert(TAIL_OFFSET_BITS + TAIL_PAGE_BITS == 64, "page and offset fill the
 
 /* One cache line in: keeps 0 free, and 32-byte records aligned to their size. */
 enum { ADDRESS_NONE = 0, ADDRESS_FIRST = 64 };
+
+/* The mark of the read cache's addresses; those of a log end below it. */
+#define ADDRESS_CACHE ((uint64_t)1 << ADDRESS_BITS)
+
+static inline bool address_is_cached(uint64_t address) {
+    return (address & ADDRESS_CACHE) != 0;
+}
 
 #define TAIL_OFFSET_MASK (((uint64_t)1 << TAIL_OFFSET_BITS) - 1)
 

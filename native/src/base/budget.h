@@ -34,7 +34,8 @@ struct budget {
     _Atomic uint64_t wanted;
     _Atomic bool dry; /* nobody can give anything back */
 
-    /* Told that something is wanted; NULL when nobody can give memory back.  Set once. */
+    /* Told that something is wanted; NULL when nobody can give memory back.  Set
+     * once. */
     void (*yield)(void *context);
     void *context;
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* find.c: lookup and two-phase insertion, see index.h */
+#include "address/address.h"
 #include "base/assert.h"
 #include "index/index.h"
 
@@ -180,8 +181,9 @@ int index_publish(struct index *index, const struct index_ref *ref, uint64_t add
     if (ref->seen == 0) {
         return publish_absent(index, ref, address, tally);
     }
-    faster_assert(entry_address(ref->seen) < address); /* I2 */
     uint64_t seen = ref->seen;
+    faster_assert(entry_address(seen) < address ||
+                  address_is_cached(entry_address(seen))); /* I2 */
     uint64_t final = entry_make(seen & ~ENTRY_ADDRESS_MASK, address);
     return atomic_compare_exchange_strong_explicit(ref->place, &seen, final,
                                                    memory_order_release,

@@ -2,6 +2,7 @@
 /* grow.c: doubling the table while it is used (G1), see index.h */
 #include <errno.h>
 
+#include "address/address.h"
 #include "base/assert.h"
 #include "index/table.h"
 
@@ -172,6 +173,14 @@ static struct sides divide_chain(struct index *index, uint64_t side_bit,
     return sides;
 }
 
+/* Where the chain of an entry begins in the log (I4). */
+static uint64_t log_address(struct index *index, uint64_t word) {
+    uint64_t address = entry_address(word);
+    return address_is_cached(address)
+               ? index->records.below(index->records.context, address)
+               : address;
+}
+
 /* Copy one frozen chain into the two of the new table.  False when memory ran out. */
 static bool copy_chain(struct index *index, struct index_table *table,
                        struct index_table *next, uint64_t number, uint64_t *copied) {
@@ -187,7 +196,8 @@ static bool copy_chain(struct index *index, struct index_table *table,
                 continue;
             }
             uint64_t tag = word & ~ENTRY_ADDRESS_MASK;
-            struct sides sides = divide_chain(index, side_bit, entry_address(word));
+            struct sides sides =
+                divide_chain(index, side_bit, log_address(index, word));
             for (uint64_t side = 0; side < 2; side++) {
                 if (sides.address[side] == 0) {
                     continue;

@@ -2,7 +2,7 @@
 /*
  * index.h: from a hash to the newest record of its chain
  *
- * Level 2.  Includes: base, format, epoch, worker.
+ * Level 2.  Includes: address, base, format, epoch, worker.
  *
  * Purpose
  *   The index answers one question: at which address does the chain of records for this
@@ -33,10 +33,12 @@
  *
  * Invariants
  *   I1  At most one final entry per tag in a chain (two-phase insertion).
- *   I2  An entry's address is below the tail, and only grows while the entry lives.
+ *   I2  An entry's address is below the tail, and only grows while the entry lives; but
+ *       it may name copies before the log's records (cache.h), which come and go.
  *   I3  In each chunk exactly one table rules, or none while it is SPLITTING.
  *   I4  From every record of a key that is reachable in the old chain, the same record
- *       is reachable in the new chain of its hash.
+ *       is reachable in the new chain of its hash.  Copies of the cache are left
+ *       behind: none may be in two chains.
  *   I5  A table is freed, and its parts are discarded, only after everyone has left who
  *       could have found them (epoch).
  *
@@ -129,6 +131,9 @@ struct index_records {
      * is not in memory. */
     bool (*hash_at)(void *context, uint64_t address, uint64_t *hash, uint64_t *prev);
     void (*prefetch)(void *context, uint64_t address);
+    /* The first log address of a chain that begins with a copy.  NULL: there are no
+     * copies. */
+    uint64_t (*below)(void *context, uint64_t address);
 };
 
 struct index {

@@ -91,11 +91,16 @@ static void finish_write(struct device_request *request, int status, uint64_t mo
 
 static void yield_memory(void *context) { disk_ask(context); }
 
+/* Both are powers of two, so the larger is a multiple of the other. */
+static uint64_t unit_of(const struct faster_device *device) {
+    return device->sector_size > device->alignment ? device->sector_size
+                                                   : device->alignment;
+}
+
 static void disk_init(struct hlog_disk *disk, struct hlog *log,
                       const struct disk_config *config) {
     const struct faster_device *device = config->device;
-    uint64_t unit = device->sector_size > device->alignment ? device->sector_size
-                                                            : device->alignment;
+    uint64_t unit = unit_of(device);
     uint64_t most = device->max_io != 0 ? device->max_io & ~(unit - 1) : UINT64_MAX;
     disk->device = device;
     disk->layout = *config->layout;
@@ -125,7 +130,7 @@ static void disk_init(struct hlog_disk *disk, struct hlog *log,
 }
 
 int disk_attach(struct hlog *log, const struct disk_config *config) {
-    uint64_t unit = config->device->sector_size | config->device->alignment;
+    uint64_t unit = unit_of(config->device);
     uint64_t most = (uint64_t)1 << (TAIL_PAGE_BITS + log->page_bits);
     uint64_t addresses = (uint64_t)1 << ADDRESS_BITS;
     if (unit > log->page_size || log->range < DISK_FRAMES_MIN * log->page_size ||
@@ -151,6 +156,15 @@ void disk_detach(struct hlog *log) {
     log->disk = NULL;
 }
 
+/* Why writing has stopped.  Who has asked to try again is not told of a failure from
+ * before that: `resume` is taken back after `failed` was (try_again). */
+static int failure_of(struct hlog_disk *disk) {
+    if (atomic_load_explicit(&disk->resume, memory_order_seq_cst)) { /* M2 */
+        return FASTER_OK;
+    }
+    return atomic_load_explicit(&disk->failed, memory_order_acquire); /* M4 */
+}
+
 int disk_page_ready(struct hlog *log, uint64_t page) {
     struct hlog_disk *disk = log->disk;
     bool ready = (page + 1) << log->page_bits <= load(&disk->ready_until);
@@ -158,7 +172,7 @@ int disk_page_ready(struct hlog *log, uint64_t page) {
     if (ready) {
         return FASTER_OK;
     }
-    int failed = atomic_load_explicit(&disk->failed, memory_order_acquire); /* M4 */
+    int failed = failure_of(disk);
     if (failed != FASTER_OK) {
         return failed;
     }
@@ -353,20 +367,23 @@ static bool reap(struct hlog *log) {
  * room, since it may be there again. */
 static void try_again(struct hlog *log, bool wanted) {
     struct hlog_disk *disk = log->disk;
-    bool resume =
-        atomic_exchange_explicit(&disk->resume, false, memory_order_seq_cst); /* M2 */
+    bool resume = atomic_load_explicit(&disk->resume, memory_order_seq_cst); /* M2 */
     /* relaxed: the worker's own store */
     int failed = atomic_load_explicit(&disk->failed, memory_order_relaxed);
-    if (failed == FASTER_OK || !(resume || (wanted && is_lack_of_space(failed)))) {
-        return;
+    bool room = wanted && is_lack_of_space(failed);
+    if (failed != FASTER_OK && (resume || room)) {
+        if (!resume) {
+            /* writers that come again and again must not spin */
+            thread_pause_us(BACKOFF_US);
+        }
+        for (uint32_t i = 0; i < disk->count; i++) {
+            disk->writes[(disk->first + i) % DISK_WRITES_MAX].attempts = 0;
+        }
+        atomic_store_explicit(&disk->failed, FASTER_OK, memory_order_release); /* M4 */
     }
-    if (!resume) {
-        thread_pause_us(
-            BACKOFF_US); /* writers that come again and again must not spin */
-    }
-    atomic_store_explicit(&disk->failed, FASTER_OK, memory_order_release); /* M4 */
-    for (uint32_t i = 0; i < disk->count; i++) {
-        disk->writes[(disk->first + i) % DISK_WRITES_MAX].attempts = 0;
+    if (resume) {
+        atomic_store_explicit(&disk->resume, false,
+                              memory_order_seq_cst); /* M2, with failure_of */
     }
 }
 
@@ -404,14 +421,28 @@ static bool advance_head(struct hlog *log, uint64_t target) {
     return close_frames(log);
 }
 
+/* Take one more frame.  The least that the log needs to go on is not refused: whoever
+ * has the budget may be waiting for an append to end. */
+static int take_frame(struct hlog *log, uint64_t page, uint64_t held) {
+    if (held >= DISK_FRAMES_MIN * log->page_size) {
+        return hlog_commit_page(log, page);
+    }
+    uint64_t place = (page << log->page_bits) & log->ring_mask;
+    int error = memory_commit(log->base + place, log->page_size);
+    if (error == FASTER_OK) {
+        budget_force(log->budget, log->page_size);
+    }
+    return error;
+}
+
 /* Take the frames that the tail will need next. */
 static bool prepare_frames(struct hlog *log, uint64_t wanted) {
     struct hlog_disk *disk = log->disk;
     uint64_t ready = load(&disk->ready_until);
     uint64_t before = ready;
-    while (ready < wanted && ready < log->end &&
-           ready - load(&disk->closed_until) < log->range &&
-           hlog_commit_page(log, ready >> log->page_bits) == FASTER_OK) {
+    uint64_t closed = load(&disk->closed_until);
+    while (ready < wanted && ready < log->end && ready - closed < log->range &&
+           take_frame(log, ready >> log->page_bits, ready - closed) == FASTER_OK) {
         uint64_t place = ready & log->ring_mask;
         memory_populate(log->base + place, log->page_size);
         ready += log->page_size;
@@ -471,7 +502,7 @@ void disk_resume(struct hlog *log) {
 
 int disk_failed(struct hlog *log, struct disk_failure *failure) {
     struct hlog_disk *disk = log->disk;
-    int failed = atomic_load_explicit(&disk->failed, memory_order_acquire); /* M4 */
+    int failed = failure_of(disk);
     if (failed != FASTER_OK) {
         failure->status = failed;
         /* relaxed, both: behind the acquire above */

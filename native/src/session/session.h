@@ -62,6 +62,7 @@ enum session_count {
     COUNT_DELETE,
     COUNT_COMPARE,
     COUNT_RETRY,
+    COUNT_CACHE_HIT, /* lookups that ended in the read cache */
     COUNT_KINDS
 };
 

@@ -47,10 +47,15 @@ static int make_buffer(struct faster_pending *pending, uint64_t size,
     return FASTER_OK;
 }
 
+/* What a device wants offsets, lengths and buffers to be multiples of. */
+static uint64_t alignment_of(const struct pending_queue *queue) {
+    return queue->device->alignment > 8 ? queue->device->alignment : 8;
+}
+
 int fetch_prepare(struct faster_pending *pending, uint64_t address, uint64_t size) {
     struct pending_queue *queue = pending->queue;
     const struct hlog *log = &queue->kv->log;
-    uint64_t alignment = queue->device->alignment > 8 ? queue->device->alignment : 8;
+    uint64_t alignment = alignment_of(queue);
     uint64_t page_end = (address | (log->page_size - 1)) + 1; /* I4 */
     uint64_t from = address & ~(alignment - 1);
     uint64_t until = align_up(address + size, alignment);
@@ -62,19 +67,25 @@ int fetch_prepare(struct faster_pending *pending, uint64_t address, uint64_t siz
     pending->address = address;
     pending->read_from = from;
     pending->read_size = until - from;
+    pending->read_done = 0;
     return FASTER_OK;
 }
 
 void fetch_submit(struct faster_pending *pending) {
     struct pending_queue *queue = pending->queue;
-    int status = device_read(queue->device, pending->read_from, pending->buffer,
-                             pending->read_size, &pending->request);
+    uint64_t most = queue->device->max_io & ~(alignment_of(queue) - 1);
+    uint64_t done = pending->read_done;
+    uint64_t size = pending->read_size - done;
+    size = most != 0 && size > most ? most : size;
+    int status = device_read(queue->device, pending->read_from + done,
+                             pending->buffer + done, size, &pending->request);
     if (status != 0) {
         pending->request.finish(&pending->request, status, 0);
     }
 }
 
-/* I4, N2: the bytes of a varlen record by its lengths, or 0 when they are impossible. */
+/* I4, N2: the bytes of a varlen record by its lengths, or 0 when they are
+ * impossible. */
 static uint64_t varlen_extent(const struct record_layout *layout, uint64_t lengths,
                               uint64_t room) {
     uint64_t extent = record_size(layout, lengths_key(lengths), 0) +
@@ -90,6 +101,17 @@ static bool is_plausible(uint64_t info, uint64_t address) {
            info_prev(info) < address;
 }
 
+/* Whether the rest of what was asked for can be had: the request was one of several, or
+ * the device gave less.  One that gives nothing more has ended (F03, F04). */
+static bool goes_on(struct faster_pending *pending, uint64_t got) {
+    uint64_t whole = got & ~(alignment_of(pending->queue) - 1);
+    if (got >= pending->read_size || whole <= pending->read_done) {
+        return false;
+    }
+    pending->read_done = whole;
+    return true;
+}
+
 int fetch_examine(struct faster_pending *pending, struct record **record,
                   uint64_t *need) {
     struct pending_queue *queue = pending->queue;
@@ -98,13 +120,17 @@ int fetch_examine(struct faster_pending *pending, struct record **record,
     uint64_t address = pending->address;
     uint64_t room = log->page_size - (address & (log->page_size - 1));
     uint64_t skip = address - pending->read_from;
-    uint64_t have = pending->io_moved > skip ? pending->io_moved - skip : 0;
+    uint64_t got = pending->read_done + pending->io_moved;
+    uint64_t have = got > skip ? got - skip : 0;
     struct record *found = (struct record *)(void *)(pending->buffer + skip);
     if (pending->io_status != FASTER_OK) {
         return pending->io_status;
     }
-    if (have < layout->header || room < layout->header) {
-        return FASTER_E_CORRUPT; /* short where a record must be */
+    if (room < layout->header) {
+        return FASTER_E_CORRUPT;
+    }
+    if (have < layout->header) { /* short where a record must be */
+        return goes_on(pending, got) ? FASTER_RETRY : FASTER_E_CORRUPT;
     }
     uint64_t extent = layout->fixed
                           ? fetch_guess(queue)
@@ -115,8 +141,10 @@ int fetch_examine(struct faster_pending *pending, struct record **record,
     learn_size(queue, extent);
     if (extent > have) {
         *need = extent;
-        return pending->io_moved < pending->read_size ? FASTER_E_CORRUPT
-                                                      : FASTER_PENDING;
+        if (got >= pending->read_size) {
+            return FASTER_PENDING;
+        }
+        return goes_on(pending, got) ? FASTER_RETRY : FASTER_E_CORRUPT;
     }
     if (record_checksum(found, extent, address, disk_seed(log)) != found->checksum) {
         return FASTER_E_CORRUPT;

@@ -10,8 +10,9 @@
 
 enum {
     SESSIONS_MAX = 4096,
-    /* The worker's slot, and the one for figures and growth asked for from outside. */
-    OWN_SLOTS = 2,
+    /* The worker's two, for the index and for the cache, and the one for figures and
+     * growth asked for from outside. */
+    OWN_SLOTS = 3,
     INDEX_PERMILLE_DEFAULT = 500,
     INDEX_BITS_START = 10, /* 64 KiB, 4096 keys before the first growth */
     MUTABLE_PERMILLE_DEFAULT = 900
@@ -128,15 +129,22 @@ static bool hash_at(void *context, uint64_t address, uint64_t *hash, uint64_t *p
     return true;
 }
 
+/* A hint, also for a copy's address: that is then some other record's line. */
 static void prefetch_record(void *context, uint64_t address) {
     struct faster_kv *kv = context;
     faster_prefetch(hlog_record(&kv->log, address));
 }
 
+static uint64_t below_copies(void *context, uint64_t address) {
+    struct faster_kv *kv = context;
+    return cache_below(&kv->cache, address);
+}
+
 static bool kv_work(void *context) {
     struct faster_kv *kv = context;
     bool log = disk_work(&kv->log);
-    return index_work(&kv->index) || log;
+    bool cache = cache_work(&kv->cache);
+    return index_work(&kv->index) || log || cache;
 }
 
 static void describe(struct faster_kv *kv, const struct faster_kv_config *config) {
@@ -192,6 +200,20 @@ static int build_disk(struct faster_kv *kv, const struct faster_kv_config *confi
     return disk_attach(&kv->log, &disk);
 }
 
+/* What no device can bring back needs no cache. */
+static int build_cache(struct faster_kv *kv, const struct faster_kv_config *config) {
+    struct cache_config cache = {
+        .bytes = config->device != NULL ? config->read_cache : 0,
+        .layout = &kv->layout,
+        .hash = (uint32_t)kv->hash,
+        .index = &kv->index,
+        .epoch = &kv->epoch,
+        .worker = &kv->worker,
+        .budget = &kv->budget,
+    };
+    return cache_init(&kv->cache, &cache);
+}
+
 /* The worker turns pages, so a store with a device needs it from the beginning. */
 static int start_disk(struct faster_kv *kv) {
     if (kv->log.disk == NULL) {
@@ -206,7 +228,7 @@ static int start_disk(struct faster_kv *kv) {
 
 /* Build the parts in order; what was built is taken down in reverse when one fails. */
 static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
-    struct index_records records = {kv, hash_at, prefetch_record};
+    struct index_records records = {kv, hash_at, prefetch_record, below_copies};
     uint32_t bits = index_start_bits(config);
     if (!budget_suffices(config, bits)) {
         return FASTER_E_FULL;
@@ -234,6 +256,10 @@ static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
     if (error != 0) {
         goto no_index;
     }
+    error = build_cache(kv, config);
+    if (error != 0) {
+        goto no_cache;
+    }
     error = epoch_slot_take(&kv->epoch, &kv->slot);
     if (error == 0) {
         error = start_disk(kv);
@@ -241,6 +267,8 @@ static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
     if (error == 0) {
         return FASTER_OK;
     }
+    cache_destroy(&kv->cache);
+no_cache:
     index_destroy(&kv->index);
 no_index:
     disk_detach(&kv->log);
@@ -314,6 +342,7 @@ static void release_memory(struct faster_kv *kv) {
     }
     worker_stop(&kv->worker);
     release_device(kv);
+    cache_destroy(&kv->cache);
     index_destroy(&kv->index);
     if (hlog_pinned(&kv->log) == 0) {
         hlog_destroy(&kv->log);

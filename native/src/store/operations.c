@@ -144,8 +144,8 @@ static int merge_word(struct faster_session *session, const struct faster_merge 
         return result;
     }
     uint64_t hash = kv_hash(session->kv, key, key_size);
-    bool first = faster_likely(session->queue == NULL) ||
-                 !pending_defers(session->queue, hash);
+    bool first =
+        faster_likely(session->queue == NULL) || !pending_defers(session->queue, hash);
     result = first ? find_record(session, hash, key, key_size, &found) : FASTER_PENDING;
     if (faster_likely(result == FASTER_OK)) {
         memcpy(&word, input, 8);
@@ -205,8 +205,9 @@ int faster_view_open(struct faster_session *session, const void *key, uint64_t k
     }
     uint64_t hash = kv_hash(kv, key, key_size);
     KV_ATTEMPT(session, result, find_record(session, hash, key, key_size, &found));
-    if (result == FASTER_OK && found.address >= hlog_safe_read_only(&kv->log)) {
-        result = FASTER_MUTABLE; /* E6 */
+    if (result == FASTER_OK && (found.address >= hlog_safe_read_only(&kv->log) ||
+                                cache_holds(&kv->cache, found.record))) {
+        result = FASTER_MUTABLE; /* E6; and the cache has no pins */
     }
     if (result == FASTER_OK && (record_info(found.record) & INFO_TOMBSTONE) != 0) {
         result = FASTER_NOT_FOUND;

@@ -305,8 +305,8 @@ static bool is_blind(const struct faster_pending *pending) {
                                pending->update.kind == UPDATE_DISCARD);
 }
 
-/* N3: the chain leaves memory at found->address.  If the walk on the device began there it
- * has seen all that is older, and memory holds nothing newer. */
+/* N3: the chain leaves memory at found->address.  If the walk on the device began there
+ * it has seen all that is older, and memory holds nothing newer. */
 static int attempt_beyond(struct faster_session *session,
                           struct faster_pending *pending, struct found *found) {
     if (!pending->walked || pending->start != found->address) {
@@ -408,20 +408,24 @@ static void finish(struct faster_session *session, struct faster_pending *pendin
     list_add(pending->claimed ? &queue->kept : &queue->finished, pending);
 }
 
+/* Ask for what fetch_prepare described, or for the rest of it. */
+static void send_off(struct faster_pending *pending, struct pending_outbox *outbox) {
+    pending->state = PENDING_FLYING;
+    pending->device_reads++;
+    list_add(&pending->queue->flying, pending);
+    pending->arrived_next = outbox->first;
+    outbox->first = pending;
+}
+
 static void fly(struct faster_session *session, struct faster_pending *pending,
                 uint64_t address, uint64_t size, struct pending_outbox *outbox) {
-    struct pending_queue *queue = pending->queue;
     int result = fetch_prepare(pending, address, size);
     if (result != FASTER_OK) {
         finish(session, pending, result);
         return;
     }
     number(session, pending);
-    pending->state = PENDING_FLYING;
-    pending->device_reads++;
-    list_add(&queue->flying, pending);
-    pending->arrived_next = outbox->first;
-    outbox->first = pending;
+    send_off(pending, outbox);
 }
 
 /* For an update that is held: whether what it needs is in memory or was fetched. */
@@ -479,6 +483,10 @@ static void examine(struct faster_session *session, struct faster_pending *pendi
     struct record *record = NULL;
     uint64_t need = pending->read_size;
     int result = fetch_examine(pending, &record, &need);
+    if (result == FASTER_RETRY) {
+        send_off(pending, outbox);
+        return;
+    }
     if (result == FASTER_PENDING) {
         fly(session, pending, pending->address, need, outbox);
         return;

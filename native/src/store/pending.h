@@ -107,7 +107,8 @@ struct faster_pending {
     uint8_t *buffer;
     uint64_t buffer_size;
     uint64_t read_from;
-    uint64_t read_size;
+    uint64_t read_size; /* wanted from there on */
+    uint64_t read_done; /* here: a device may need several requests */
     int io_status;
     uint64_t io_moved;
 
@@ -209,7 +210,8 @@ void fetch_submit(struct faster_pending *pending);
 
 /*
  * What has arrived.  FASTER_OK: the record at `address` is whole, *record is it.
- * FASTER_PENDING: its end is missing, *need bytes must be read.  FASTER_E_CORRUPT, or
+ * FASTER_PENDING: its end is missing, *need bytes must be read.  FASTER_RETRY: what was
+ * asked for is not all here yet; fetch_submit asks for the rest.  FASTER_E_CORRUPT, or
  * the device's failure.
  */
 int fetch_examine(struct faster_pending *pending, struct record **record,

@@ -6,8 +6,8 @@
 /* Between two looks at how far the device has come; each pause is twice the last. */
 enum { PAUSE_US = 50, PAUSE_US_MAX = 2000 };
 
-/* L5: pad the tail to a multiple of `unit`, inside the store's own slot.  FASTER_RETRY while
- * the page is being turned. */
+/* L5: pad the tail to a multiple of `unit`, inside the store's own slot.  FASTER_RETRY
+ * while the page is being turned. */
 static int pad_once(struct faster_kv *kv, uint64_t unit, uint64_t *until) {
     lock_enter(&kv->lock);
     int result = kv_enter_outside(kv);

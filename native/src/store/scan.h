@@ -23,7 +23,9 @@
  *       below it has written a record there (hlog.h I2), and the walk meets no header
  *       that is still zero but at the end of a page's written part.
  *   I2  Nothing of a page is believed before its checksum was: a damaged page ends the
- *       call with FASTER_E_CORRUPT, and the next call goes on behind it.
+ *       call with FASTER_E_CORRUPT, and the next call goes on behind it.  A record that
+ *       cannot be judged because its chain cannot be walked is told and passed
+ *       likewise; for lack of memory nothing is passed.
  *   I3  A scan holds no session between two calls, and two pages of memory.
  *
  * Ordering
@@ -53,6 +55,7 @@ struct scan_item {
     struct record *record;          /* in memory, or in a page that was read */
     struct faster_pending *pending; /* a walk on the device, or NULL */
     bool turn;                      /* the newest of its key below the end */
+    bool lost;                      /* the device cannot tell whether it is */
 };
 
 struct scan {
@@ -92,7 +95,8 @@ struct faster_scan_pages;
 int scan_pages_new(struct faster_kv *kv, struct faster_scan_pages **pages);
 
 /* The bytes of a page of the log that is on the device, and have the next one read when
- * it lies below `until`.  Blocks.  FASTER_OK, FASTER_E_CORRUPT, the device's failure. */
+ * it lies below `until`.  Blocks.  FASTER_OK, FASTER_E_CORRUPT, the device's
+ * failure. */
 int scan_pages_get(struct faster_scan_pages *pages, uint64_t page, uint64_t until,
                    uint8_t **bytes);
 

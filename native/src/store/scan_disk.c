@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* scan_disk.c: the records that have left memory, see scan.h */
+#include <errno.h>
+
 #include "log/disk.h"
 #include "record/checksum.h"
 #include "store/scan.h"
@@ -91,6 +93,10 @@ static int judge(struct scan *scan, struct scan_item *item, uint64_t *walk) {
         found.ref.seen = info_prev(record_info(found.record));
         result = find_in_chain_of(scan->session, key, key_size, &found);
     }
+    if (result == FASTER_OK) { /* in memory, or a copy in the cache */
+        item->turn = found.address == item->address;
+        return FASTER_OK;
+    }
     if (result != FASTER_PENDING || found.address < item->address) {
         return result == FASTER_RETRY ? FASTER_RETRY : FASTER_OK;
     }
@@ -149,6 +155,7 @@ static int end_walk(struct scan *scan, struct scan_item *item) {
     if (ready) {
         int status = item->pending->status;
         item->turn = status == FASTER_OK && item->pending->address == item->address;
+        item->lost = status < 0 && status != -ENOMEM;
         result = status < 0 ? status : FASTER_OK;
         (void)faster_forget(scan->session, item->pending);
         item->pending = NULL;
@@ -182,6 +189,12 @@ static void drop_walks(struct scan *scan, struct scan_item *items, int count) {
     }
 }
 
+/* Where the next call goes on when an item could not be given (I2). */
+static uint64_t go_on_at(const struct scan *scan, const struct scan_item *item) {
+    uint64_t extent = record_extent(&scan->kv->layout, item->record);
+    return item->lost ? item->address + extent : item->address;
+}
+
 int scan_disk_block(struct scan *scan) {
     struct faster_cursor *cursor = scan->cursor;
     struct hlog *log = &scan->kv->log;
@@ -200,14 +213,14 @@ int scan_disk_block(struct scan *scan) {
         result = collect(scan, bytes, cursor->end, items, &count, &next);
     }
     if (result < 0 && count == 0) {
-        cursor->position = next; /* I2: the next call goes on behind the damage */
+        cursor->position = result != -ENOMEM ? next : cursor->position; /* I2 */
         return result;
     }
     int given = judge_block(scan, items, count);
     int i = 0;
     for (; i < count && given == FASTER_OK; i++) {
         given = give_item(scan, &items[i]);
-        next = given == FASTER_OK ? next : items[i].address;
+        next = given == FASTER_OK ? next : go_on_at(scan, &items[i]);
     }
     drop_walks(scan, items, count);
     cursor->position = given == FASTER_OK || i > 0 ? next : cursor->position;

@@ -86,6 +86,18 @@ static void fill_device(struct faster_kv *kv, struct faster_kv_stats *stats) {
     }
 }
 
+static void fill_cache(struct faster_kv *kv, struct faster_kv_stats *stats) {
+    struct cache *cache = &kv->cache;
+    stats->cache_bytes = cache->bytes;
+    stats->cache_hits = count_of(kv, COUNT_CACHE_HIT);
+    /* relaxed: figures, both */
+    stats->cache_insertions =
+        atomic_load_explicit(&cache->insertions, memory_order_relaxed);
+    /* relaxed: as above */
+    stats->cache_evictions =
+        atomic_load_explicit(&cache->evictions, memory_order_relaxed);
+}
+
 int faster_kv_stats(struct faster_kv *kv, struct faster_kv_stats *stats) {
     struct faster_kv_stats full = {.size = sizeof full};
     if (kv->generation != fork_generation()) {
@@ -98,6 +110,7 @@ int faster_kv_stats(struct faster_kv *kv, struct faster_kv_stats *stats) {
         fill_rest(kv, &full);
         if (kv->log.disk != NULL) {
             fill_device(kv, &full);
+            fill_cache(kv, &full);
         }
         epoch_leave(&kv->epoch, kv->slot);
     }

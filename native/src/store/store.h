@@ -2,20 +2,23 @@
 /*
  * store.h: the pieces of one store, and what its operations share
  *
- * Level 5.  Includes: base, epoch, hash, index, log, record, session, worker.
+ * Level 5.  Includes: base, cache, epoch, hash, index, log, record, session, worker.
  *
  * Purpose
  *   A store is an index over a log, used by sessions.  This header holds the struct
  *   that joins them; the operations are in files of their own.
  *
  * Model
- *   lookup   hash -> index entry -> chain of records, newest first -> the key's record
+ *   lookup   hash -> index entry -> chain of records, newest first -> the key's record;
+ *            copies that the read cache holds come before the log's
  *   read     copy the value under the record's protocol
  *   update   in place where R2 allows, else a new record before the chain (R3, R4)
  *
  * Invariants
  *   I1  What a lookup finds first is the key's newest record that is not invalid.
  *   I2  A key is live if that record is not a tombstone.
+ *   I3  A new record's prev is a log address: its publication detaches the copies that
+ *       were before it (cache.h I1).
  *
  * Ordering
  *   M1  state is stored seq_cst by close, then bumped; sessions load it after entering
@@ -34,6 +37,7 @@
 
 #include "base/budget.h"
 #include "base/thread.h"
+#include "cache/cache.h"
 #include "faster/api.h"
 #include "hash/hash.h"
 #include "index/index.h"
@@ -62,6 +66,7 @@ struct faster_kv {
     struct epoch epoch;
     struct budget budget;
     struct worker worker;
+    struct cache cache; /* of what reads bring back from the device */
     _Alignas(CACHE_LINE) _Atomic uint64_t state; /* M1 */
 
     /* under `lock` */
@@ -85,19 +90,37 @@ FASTER_INLINE uint64_t kv_hash(const struct faster_kv *kv, const void *key,
     return hash_key((uint32_t)kv->hash, key, key_size);
 }
 
-/* A key's newest record, or where it would go. */
+/* A key's newest record, or where it would go.  The address is always the log's; the
+ * record may be a copy of it in the cache (cache_holds). */
 struct found {
     struct index_ref ref;
     uint64_t address;
     struct record *record;
 };
 
-/* Follow the chain that an index entry begins (I1).  FASTER_PENDING when it goes on
- * below head: found->address is then the first record that only the device has. */
-FASTER_INLINE int find_in_chain_of(struct faster_session *session, const void *key,
-                                   uint64_t key_size, struct found *found) {
+/* find_in_chain_of where the chain begins with copies: apart, so that lookups without
+ * them pay one branch. */
+int kv_find_with_copies(struct faster_session *session, const void *key,
+                        uint64_t key_size, struct found *found);
+
+/* Keep a copy of a record that came from the device: the lookup `found` led there, and
+ * it is the key's newest.  At `address` it is in the log. */
+void kv_keep_copy(struct faster_session *session, const struct found *found,
+                  struct record *record, uint64_t address);
+
+/* Where the chain of an entry's word begins in the log (I3). */
+FASTER_INLINE uint64_t kv_log_address(const struct faster_kv *kv, uint64_t word) {
+    uint64_t address = entry_address(word);
+    return faster_unlikely(address_is_cached(address))
+               ? cache_below(&kv->cache, address)
+               : address;
+}
+
+/* Follow a chain in the log from `address` on. */
+FASTER_INLINE int find_in_log(struct faster_session *session, const void *key,
+                              uint64_t key_size, uint64_t address,
+                              struct found *found) {
     const struct faster_kv *kv = session->kv;
-    uint64_t address = entry_address(found->ref.seen);
     while (address >= session->head) { /* ends: prev is below (record_format.h I2) */
         struct record *record = hlog_record(&kv->log, address);
         uint64_t info = record_info(record);
@@ -111,6 +134,17 @@ FASTER_INLINE int find_in_chain_of(struct faster_session *session, const void *k
     }
     found->address = address;
     return address >= session->begin ? FASTER_PENDING : FASTER_NOT_FOUND;
+}
+
+/* Follow the chain that an index entry begins (I1).  FASTER_PENDING when it goes on
+ * below head: found->address is then the first record that only the device has. */
+FASTER_INLINE int find_in_chain_of(struct faster_session *session, const void *key,
+                                   uint64_t key_size, struct found *found) {
+    uint64_t address = entry_address(found->ref.seen);
+    if (faster_unlikely(address_is_cached(address))) {
+        return kv_find_with_copies(session, key, key_size, found);
+    }
+    return find_in_log(session, key, key_size, address, found);
 }
 
 FASTER_INLINE int find_record(struct faster_session *session, uint64_t hash,

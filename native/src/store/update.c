@@ -319,7 +319,8 @@ static int append_record(struct faster_session *session, const struct update *up
         return result;
     }
     struct record *record = hlog_record(&kv->log, address);
-    fill_record(session, record, update, fresh, room, entry_address(ref.seen));
+    uint64_t prev = kv_log_address(kv, ref.seen); /* store.h I3 */
+    fill_record(session, record, update, fresh, room, prev);
     result = index_publish(&kv->index, &ref, address, &session->tally);
     if (result != FASTER_OK) {
         record_invalidate(record); /* R3: before the session leaves or refreshes */

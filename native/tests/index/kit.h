@@ -73,7 +73,7 @@ static inline struct kit *kit_open(uint32_t bits, uint64_t capacity, uint64_t li
                                    uint64_t budget, bool works) {
     struct kit *kit = aligned_alloc(CACHE_LINE, align_up(sizeof *kit, CACHE_LINE));
     CHECK(kit != NULL, "no memory");
-    struct index_records records = {kit, kit_hash_at, kit_prefetch};
+    struct index_records records = {kit, kit_hash_at, kit_prefetch, NULL};
     kit->capacity = capacity;
     kit->records = calloc((size_t)capacity, sizeof *kit->records);
     CHECK(kit->records != NULL, "no memory");

@@ -453,7 +453,7 @@ static uint64_t count_all(struct faster_session *session, enum shape shape) {
     static uint64_t offsets[ITEMS + 1];
     struct faster_results results = {keys, sizeof keys,
                                      is_fixed(shape) ? NULL : offsets, NULL};
-    struct faster_cursor cursor = {0, 0};
+    struct faster_cursor cursor = {.position = 0};
     uint64_t need[2];
     uint64_t all = 0;
     uint64_t found = 1;

@@ -381,7 +381,7 @@ static void add_meanwhile(struct own *own, uint32_t scanning) {
 static void scan_all(struct own *own) {
     struct rows *rows = malloc(sizeof *rows);
     struct given *given = calloc(1, sizeof *given);
-    struct faster_cursor cursor = {0, 0};
+    struct faster_cursor cursor = {.position = 0};
     uint64_t room = 8 + rng_below(&own->rng, TEXT_SPREAD);
     uint32_t scanning = own->current;
     CHECK(rows != NULL && given != NULL, "no memory");
@@ -482,7 +482,7 @@ static void check_end(struct own *own) {
     struct shared *shared = own->shared;
     uint64_t live = COUNTERS;
     uint64_t found = 0;
-    struct faster_cursor cursor = {0, 0};
+    struct faster_cursor cursor = {.position = 0};
     struct given *given = calloc(1, sizeof *given);
     struct rows *rows = malloc(sizeof *rows);
     uint64_t room = sizeof rows->values;

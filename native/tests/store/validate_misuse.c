@@ -15,7 +15,7 @@ static void expect_all(struct faster_session *session, int wanted) {
     uint64_t found;
     uint64_t need[2];
     struct faster_view view;
-    struct faster_cursor cursor = {0, 0};
+    struct faster_cursor cursor = {.position = 0};
     struct faster_items items = {(uint8_t *)words, NULL, 8, 8};
     struct faster_results results = {(uint8_t *)out, sizeof out, NULL, NULL};
     CHECK_INT(faster_read(session, words, 8, out, 8, &size), wanted);

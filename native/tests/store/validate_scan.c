@@ -182,7 +182,7 @@ static void check_end(void) {
 
 /* A whole scan with `changes` changes after each call, in calls of every size. */
 static void scan(uint64_t changes, bool with_values) {
-    struct faster_cursor cursor = {0, 0};
+    struct faster_cursor cursor = {.position = 0};
     uint64_t found = 1;
     bool over = false;
     begin_stories();
@@ -235,7 +235,7 @@ static void texts_over_many_page_ends(void) { run_kind(KIT_TEXT, 4096); }
  * its record was when the scan began, with the value it has now. */
 static void a_moved_key_is_neither_missed_nor_given_twice(void) {
     struct faster_kv_config config = kit_config(KIT_WORD);
-    struct faster_cursor cursor = {0, 0};
+    struct faster_cursor cursor = {.position = 0};
     uint64_t found;
     scene_open(KIT_WORD, &config);
     for (uint64_t i = 0; i < KEYS; i++) {
@@ -260,7 +260,7 @@ static void a_moved_key_is_neither_missed_nor_given_twice(void) {
 /* An invalid record is not given and hides nothing. */
 static void r5_invalid_records_are_passed_over(void) {
     struct faster_kv_config config = kit_config(KIT_WORD);
-    struct faster_cursor cursor = {0, 0};
+    struct faster_cursor cursor = {.position = 0};
     uint64_t found;
     uint64_t given = 0;
     scene_open(KIT_WORD, &config);
@@ -300,7 +300,7 @@ static void short_tells_what_the_next_record_needs(void) {
     CHECK_INT(faster_upsert(scene.other, "a", 1, "b", 1), FASTER_OK);
     CHECK_INT(faster_upsert(scene.other, key, 30, value.data, value.size), FASTER_OK);
     for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
-        struct faster_cursor cursor = {0, 0};
+        struct faster_cursor cursor = {.position = 0};
         struct faster_results keys = {rows.keys, 1, rows.key_offsets, NULL};
         struct faster_results values = {rows.values, 1, rows.value_offsets, NULL};
         CHECK_INT(faster_scan_next(scene.session, &cursor, &keys, &values, 9, &found,
@@ -333,7 +333,7 @@ static void short_tells_what_the_next_record_needs(void) {
 /* A record that has been reserved and not yet written when a scan begins. */
 static void scan_or_write(void *context, uint32_t thread) {
     uint64_t *address = context;
-    struct faster_cursor cursor = {0, 0};
+    struct faster_cursor cursor = {.position = 0};
     uint64_t found = 0;
     uint64_t given = 0;
     if (thread == 0) {
@@ -383,7 +383,7 @@ static void i2_a_scan_waits_for_records_being_written(void) {
 /* In a fixed layout rows that the buffers cannot hold are refused before anything. */
 static void limits_rows_without_room_are_refused(void) {
     struct faster_kv_config config = kit_config(KIT_WIDE);
-    struct faster_cursor cursor = {0, 0};
+    struct faster_cursor cursor = {.position = 0};
     struct faster_results keys = {rows.keys, 79, NULL, NULL};
     struct faster_results values = {rows.values, 1000, NULL, NULL};
     uint64_t found;

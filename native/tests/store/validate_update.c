@@ -375,7 +375,7 @@ static void limits_a_shrink_beyond_what_slack_can_say(void) {
         CHECK_INT(faster_read(session, "k", 1, data, LARGE, &size), FASTER_OK);
         CHECK_U64(size, steps[i]);
     }
-    struct faster_cursor cursor = {0, 0};
+    struct faster_cursor cursor = {.position = 0};
     uint64_t offsets[4] = {0};
     uint8_t key[4];
     uint64_t found;
@@ -393,7 +393,7 @@ static void limits_nothing_is_a_key_and_a_value(void) {
     struct faster_kv *kv = kit_open(KIT_TEXT);
     struct faster_session *session = kit_session(kv);
     static const struct faster_merge append = {.kind = FASTER_MERGE_APPEND};
-    struct faster_cursor cursor = {0, 0};
+    struct faster_cursor cursor = {.position = 0};
     uint64_t offsets[2][3] = {{0}, {0}};
     uint8_t data[2][64];
     struct faster_results keys = {data[0], sizeof data[0], offsets[0], NULL};

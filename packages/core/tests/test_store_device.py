@@ -361,6 +361,28 @@ def test_a_directory_is_one_process_s(tmp_path: Path) -> None:
     Directory(str(tmp_path / "data")).close()
 
 
+@pytest.mark.fault("F62")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_does_not_keep_the_directory(tmp_path: Path) -> None:
+    """After fork() the lock is the parent's alone: it ends with the parent's store."""
+    directory = Directory(str(tmp_path / "data"))
+    ready, done = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(ready[1], b"x")
+        os.read(done[0], 1)  # alive until the parent has looked
+        os._exit(0)
+    try:
+        assert os.read(ready[0], 1) == b"x"
+        directory.close()
+        Directory(str(tmp_path / "data")).close()
+    finally:
+        os.write(done[1], b"x")
+        os.waitpid(child, 0)
+        for end in (*ready, *done):
+            os.close(end)
+
+
 def test_a_directory_s_parent_must_exist(tmp_path: Path) -> None:
     """A mistyped path does not become a tree of directories."""
     with pytest.raises(pyfaster.DeviceError, match="parent exists"):

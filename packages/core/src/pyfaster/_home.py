@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,30 @@ except ImportError:  # Windows: there the device's own open files exclude others
 LOCK_NAME = "store.lock"
 CHECKPOINTS_NAME = "checkpoints"
 
-#: Directories that this process has open, by device and inode: the system's lock would
-#: let the same process in twice.
+#: Directories that this process has open, by device and inode: where the system has no
+#: lock, the same process must not get in twice all the same.
 _taken: set[tuple[int, int]] = set()
+
+#: Those that a child must let go, or the lock would outlive the process that took it.
+_open: weakref.WeakSet[Directory] = weakref.WeakSet()
+_watching: list[bool] = []
+
+
+def _let_go_in_child() -> None:
+    """
+    After fork(), in the child: the directories are the parent's.
+    """
+    for directory in list(_open):
+        directory.close()
+
+
+def _watch_forks() -> None:
+    """
+    See to that, from the first directory on.
+    """
+    if not _watching and hasattr(os, "register_at_fork"):
+        _watching.append(True)
+        os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 class Directory:
@@ -75,6 +97,8 @@ class Directory:
             raise self._locked("this process")
         _taken.add(key)
         self._key = key
+        _watch_forks()
+        _open.add(self)
         os.ftruncate(self._file, 0)
         os.write(self._file, f"{os.getpid()}\n".encode())
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* cached.c: the read cache's part in lookups, see store.h and cache.h */
+#include "store/store.h"
+
+int kv_find_with_copies(struct faster_session *session, const void *key,
+                        uint64_t key_size, struct found *found) {
+    struct cache *cache = &session->kv->cache;
+    uint64_t address = entry_address(found->ref.seen);
+    struct record *record = cache_find(cache, session->begin, key, key_size, &address);
+    if (record == NULL) {
+        return find_in_log(session, key, key_size, address, found);
+    }
+    session_count(session, COUNT_CACHE_HIT);
+    found->address = address;
+    found->record = record;
+    return FASTER_OK;
+}
+
+/* A copy that finds no room, or whose entry has changed, was worth a try. */
+void kv_keep_copy(struct faster_session *session, const struct found *found,
+                  struct record *record, uint64_t address) {
+    (void)cache_insert(&session->kv->cache, &found->ref, record, address);
+}
