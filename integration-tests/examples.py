@@ -28,6 +28,7 @@ import house
 #: What a block may need, and the module that shows whether it is there.
 NEEDS = {
     "codecs": "pyfaster_codecs",
+    "devices-file": "pyfaster_devices_file",
     "numba": "numba",
     "numpy": "numpy",
     "pyarrow": "pyarrow",

@@ -90,12 +90,15 @@ def test_nox_runs_every_block() -> None:
 
 
 def test_pages_that_every_environment_runs() -> None:
-    """The README, the guide and the settings need no plugin at all."""
-    for name in ("README.md", "packages/core/README.md", "docs/settings.md"):
+    """The README, the guide and the settings need no plugin but for files."""
+    for name in ("packages/core/README.md", "docs/settings.md"):
         page = house.ROOT / name
         assert examples.chosen(page, ()) == examples.blocks(page, "python") != []
+    readme = house.ROOT / "README.md"
+    have = {"devices-file"}
+    assert examples.chosen(readme, have) == examples.blocks(readme, "python") != []
     guide = house.ROOT / "docs" / "guide.md"
-    have = EVERYWHERE | OPTIONAL
+    have |= EVERYWHERE | OPTIONAL
     assert examples.chosen(guide, have) == examples.blocks(guide, "python") != []
 
 

@@ -9,112 +9,14 @@
 
 #include "arrow.h"
 #include "batch.h"
+#include "calls.h"
 #include "codec.h"
 #include "hot.h"
 #include "items.h"
 #include "merge.h"
-
-/* --- arguments -------------------------------------------------------------------- */
-
-struct signature {
-    const char *call;
-    Py_ssize_t required, most;
-    const char *names[4];
-};
-
-static int arguments_slow(const struct signature *signature, PyObject *const *args,
-                          Py_ssize_t given, PyObject *keywords, PyObject **out) {
-    Py_ssize_t named = keywords == NULL ? 0 : PyTuple_Size(keywords);
-    for (Py_ssize_t i = 0; i < signature->most; i++)
-        out[i] = i < given ? args[i] : NULL;
-    int wrong = given > signature->most;
-    for (Py_ssize_t k = 0; k < named && !wrong; k++) {
-        PyObject *name = PyTuple_GetItem(keywords, k);
-        Py_ssize_t i = signature->most - 1;
-        while (i >= 0 && PyUnicode_CompareWithASCIIString(name, signature->names[i]))
-            i--;
-        wrong = i < 0 || out[i] != NULL;
-        if (!wrong)
-            out[i] = args[given + k];
-    }
-    for (Py_ssize_t i = 0; i < signature->required && !wrong; i++)
-        wrong = out[i] == NULL;
-    if (wrong)
-        PyErr_Format(PyExc_TypeError, "call it as %s, with at least %zd arguments",
-                     signature->call, signature->required);
-    return wrong ? -1 : 0;
-}
-
-/* Put arguments into place; optional ones that are absent become NULL. */
-static inline int arguments(const struct signature *signature, PyObject *const *args,
-                            Py_ssize_t given, PyObject *keywords, PyObject **out) {
-    if (keywords != NULL || given < signature->required || given > signature->most)
-        return arguments_slow(signature, args, given, keywords, out);
-    for (Py_ssize_t i = 0; i < signature->most; i++)
-        out[i] = i < given ? args[i] : NULL;
-    return 0;
-}
+#include "pending.h"
 
 /* --- single operations ------------------------------------------------------------ */
-
-/* Let others go on after FASTER_RETRY; 0 means that a signal handler raised. */
-static int wait_outside(const struct session *self, int *status) {
-    Py_BEGIN_ALLOW_THREADS;
-    hot.table->session_wait(self->session);
-    Py_END_ALLOW_THREADS;
-    if (PyErr_CheckSignals() == 0)
-        return 1;
-    *status = RAISED;
-    return 0;
-}
-
-/* Encoders are the user's code: the handle is looked at after them. */
-#define UNTIL_DONE(self, status, call)                                                 \
-    do                                                                                 \
-        (status) = (self)->session != NULL ? (call) : FASTER_E_CLOSED;                 \
-    while ((status) == FASTER_RETRY && wait_outside(self, &(status)))
-
-/* A value on its way out: on the stack while it fits. */
-struct value {
-    uint8_t *data;
-    uint64_t capacity;
-    uint64_t size;
-    uint8_t stack[VALUE_STACK];
-};
-
-static inline void value_open(struct value *value) {
-    value->data = value->stack;
-    value->size = 0;
-    value->capacity = sizeof value->stack;
-}
-
-/* Give memory back; a second call does nothing. */
-static inline void value_close(struct value *value) {
-    if (value->data != value->stack)
-        PyMem_Free(value->data);
-    value_open(value);
-}
-
-/* Forget what is there and make room. */
-static int value_room(struct value *value, uint64_t capacity, int *status) {
-    value_close(value);
-    uint8_t *data = capacity > PY_SSIZE_T_MAX ? NULL : PyMem_Malloc(capacity);
-    if (data == NULL) {
-        PyErr_NoMemory();
-        *status = RAISED;
-        return 0;
-    }
-    value->data = data;
-    value->capacity = capacity;
-    return 1;
-}
-
-static int key_open(struct piece *piece, const struct session *self, PyObject *key,
-                    const char *where) {
-    if (self->session == NULL)
-        return raise_status(FASTER_E_CLOSED, where, key);
-    return piece_open(piece, key_codec(self), key);
-}
 
 /* Read a value: FASTER_OK (the caller closes it), FASTER_NOT_FOUND, or -1. */
 static inline int fetch(const struct session *self, PyObject *key, struct value *value,
@@ -129,6 +31,8 @@ static inline int fetch(const struct session *self, PyObject *key, struct value 
                    hot.table->read(self->session, piece.data, piece.size, value->data,
                                    value->capacity, &value->size));
     while (status == FASTER_SHORT && value_room(value, value->size, &status));
+    if (status == FASTER_PENDING)
+        status = wait_for(self, ASK(FASTER_READ, piece, 0), value);
     piece_close(&piece);
     if (status == FASTER_OK)
         return FASTER_OK;
@@ -136,41 +40,38 @@ static inline int fetch(const struct session *self, PyObject *key, struct value 
     return finish(status, where, key);
 }
 
-/* As finish(); errors quote sizes, which are not looked at otherwise. */
-static inline int finish_sized(const struct session *self, int status,
-                               const char *where, PyObject *key, uint64_t key_size,
-                               uint64_t value_size) {
-    if (status != FASTER_E_KEY_SIZE && status != FASTER_E_VALUE_SIZE)
-        return finish(status, where, key);
-    struct failure failure = {
-        .where = where, .key = key, .item = -1, .done = -1, .size = -1};
-    explain_sizes(&failure, status, self, key_size, value_size);
-    return raise_failure(status, &failure);
-}
-
-typedef int write_function(struct faster_session *, const void *, uint64_t,
-                           const void *, uint64_t);
-
-static int put(const struct session *self, PyObject *key, PyObject *value,
-               write_function *write, const char *where) {
+/* Set a value: FASTER_UPSERT or FASTER_INSERT. */
+static inline int put(const struct session *self, PyObject *key, PyObject *value,
+                      uint32_t kind, const char *where) {
     struct piece k, v = {.size = 0};
     int status = RAISED;
     if (key_open(&k, self, key, where) < 0)
         return -1;
     if (piece_open(&v, value_codec(self), value) == 0) {
-        UNTIL_DONE(self, status, write(self->session, k.data, k.size, v.data, v.size));
+        UNTIL_DONE(self, status,
+                   (kind == FASTER_UPSERT ? hot.table->upsert : hot.table->insert)(
+                       self->session, k.data, k.size, v.data, v.size));
+        if (status == FASTER_PENDING)
+            status = wait_for(self, ASK(kind, k, .value = v.data, .value_size = v.size),
+                              NULL);
         piece_close(&v);
     }
     piece_close(&k);
     return finish_sized(self, status, where, key, k.size, v.size);
 }
 
-static int drop(const struct session *self, PyObject *key, const char *where) {
+/* Remove a key: FASTER_DELETE or FASTER_DISCARD. */
+static inline int drop(const struct session *self, PyObject *key, uint32_t kind,
+                       const char *where) {
     struct piece k;
     int status;
     if (key_open(&k, self, key, where) < 0)
         return -1;
-    UNTIL_DONE(self, status, hot.table->remove(self->session, k.data, k.size));
+    UNTIL_DONE(self, status,
+               (kind == FASTER_DELETE ? hot.table->remove : hot.table->discard)(
+                   self->session, k.data, k.size));
+    if (status == FASTER_PENDING)
+        status = wait_for(self, ASK(kind, k, 0), NULL);
     piece_close(&k);
     return finish(status, where, key);
 }
@@ -186,21 +87,17 @@ static int swap(const struct session *self, PyObject *key, const struct piece *e
                    hot.table->compare_and_set(self->session, k.data, k.size,
                                               expected->data, expected->size, v.data,
                                               v.size));
+        if (status == FASTER_PENDING)
+            status = wait_for(self,
+                              ASK(FASTER_COMPARE, k, .value = v.data,
+                                  .value_size = v.size, .expected = expected->data,
+                                  .expected_size = expected->size),
+                              NULL);
         piece_close(&v);
     }
     piece_close(&k);
     return finish_sized(self, status, where, key, k.size, v.size);
 }
-
-#define FAST_METHOD(name)                                                              \
-    static PyObject *name(PyObject *object, PyObject *const *args, Py_ssize_t given,   \
-                          PyObject *keywords)
-#define OPEN_METHOD(...)                                                               \
-    static const struct signature signature = {__VA_ARGS__};                           \
-    struct session *self = (struct session *)object;                                   \
-    PyObject *in[4];                                                                   \
-    if (arguments(&signature, args, given, keywords, in) < 0)                          \
-    return NULL
 
 FAST_METHOD(session_read) {
     OPEN_METHOD("read(key, [default])", 1, 2, {"key", "default"});
@@ -217,34 +114,24 @@ FAST_METHOD(session_read) {
 
 FAST_METHOD(session_upsert) {
     OPEN_METHOD("upsert(key, value)", 2, 2, {"key", "value"});
-    int status = put(self, in[0], in[1], hot.table->upsert, "upsert");
+    int status = put(self, in[0], in[1], FASTER_UPSERT, "upsert");
     return status < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 FAST_METHOD(session_insert) {
     OPEN_METHOD("insert(key, value)", 2, 2, {"key", "value"});
-    int status = put(self, in[0], in[1], hot.table->insert, "insert");
+    int status = put(self, in[0], in[1], FASTER_INSERT, "insert");
     return status < 0 ? NULL : PyBool_FromLong(status == FASTER_OK);
 }
 
 static PyObject *session_delete(PyObject *self, PyObject *key) {
-    int status = drop((struct session *)self, key, "delete");
+    int status = drop((struct session *)self, key, FASTER_DELETE, "delete");
     return status < 0 ? NULL : PyBool_FromLong(status == FASTER_OK);
 }
 
 static PyObject *session_discard(PyObject *self, PyObject *key) {
-    return drop((struct session *)self, key, "discard") < 0 ? NULL : Py_NewRef(Py_None);
-}
-
-/* As finish(), for a merge. */
-static int finish_merge(const struct session *self, int status,
-                        const struct merge *merge, PyObject *key, uint64_t key_size,
-                        uint64_t input_size) {
-    int native = merge->merge.kind == FASTER_MERGE_NATIVE;
-    const char *note = merge_note(native, status, self->fixed);
-    if (note != NULL)
-        return raise_failure(status, FAILURE(.where = "rmw", .note = note, .key = key));
-    return finish_sized(self, status, "rmw", key, key_size, native ? 0 : input_size);
+    int status = drop((struct session *)self, key, FASTER_DISCARD, "discard");
+    return status < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 FAST_METHOD(session_rmw) {
@@ -266,6 +153,11 @@ FAST_METHOD(session_rmw) {
                                       input.data, input.size, value.data,
                                       value.capacity, &value.size));
         while (status == FASTER_SHORT && value_room(&value, value.size, &status));
+        if (status == FASTER_PENDING)
+            status = wait_for(self,
+                              ASK(FASTER_RMW, k, .value = input.data,
+                                  .value_size = input.size, .merge = &merge->merge),
+                              &value);
         piece_close(&input);
     }
     piece_close(&k);
@@ -311,7 +203,7 @@ static int attempt_update(const struct session *self, PyObject *const *in,
     if (*new == NULL)
         status = -1;
     else if (status == FASTER_NOT_FOUND)
-        status = put(self, in[0], *new, hot.table->insert, "update");
+        status = put(self, in[0], *new, FASTER_INSERT, "update");
     else
         status = swap(self, in[0], &old, *new, "update");
     value_close(&value);
@@ -330,18 +222,36 @@ FAST_METHOD(session_update) {
     return new;
 }
 
+/* What is in the caller's buffer is as it was when the value has no room there. */
+static int read_into(const struct session *self, const struct piece *key,
+                     const Py_buffer *view, uint64_t *size) {
+    struct value value;
+    int status;
+    UNTIL_DONE(self, status,
+               hot.table->read(self->session, key->data, key->size, view->buf,
+                               (uint64_t)view->len, size));
+    if (status != FASTER_PENDING)
+        return status;
+    value_open(&value);
+    status = wait_for(self, ASK(FASTER_READ, *key, 0), &value);
+    *size = value.size;
+    if (status == FASTER_OK && value.size > (uint64_t)view->len)
+        status = FASTER_SHORT;
+    if (status == FASTER_OK)
+        memcpy(view->buf, value.data, (size_t)value.size);
+    value_close(&value);
+    return status;
+}
+
 FAST_METHOD(session_read_into) {
     OPEN_METHOD("read_into(key, buffer)", 2, 2, {"key", "buffer"});
     struct piece k;
     Py_buffer view;
     uint64_t size = 0;
-    int status;
     if (PyObject_GetBuffer(in[1], &view, PyBUF_WRITABLE) < 0)
         return NULL;
     if (key_open(&k, self, in[0], "read_into") == 0) {
-        UNTIL_DONE(self, status,
-                   hot.table->read(self->session, k.data, k.size, view.buf,
-                                   (uint64_t)view.len, &size));
+        int status = read_into(self, &k, &view, &size);
         piece_close(&k);
         if (status == FASTER_NOT_FOUND)
             PyErr_SetObject(PyExc_KeyError, in[0]);
@@ -353,6 +263,88 @@ FAST_METHOD(session_read_into) {
     }
     PyBuffer_Release(&view);
     return PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(size);
+}
+
+/* --- operations that end later ---------------------------------------------------- */
+
+#define IN(...) ((PyObject *[ASKED]){__VA_ARGS__})
+
+FAST_METHOD(session_start_read) {
+    OPEN_METHOD("start_read(key, [context])", 1, 2, {"key", "context"});
+    return start(self, &verb_read, IN(in[0]), in[1]);
+}
+
+FAST_METHOD(session_start_upsert) {
+    OPEN_METHOD("start_upsert(key, value, [context])", 2, 3,
+                {"key", "value", "context"});
+    return start(self, &verb_upsert, IN(in[0], in[1]), in[2]);
+}
+
+FAST_METHOD(session_start_insert) {
+    OPEN_METHOD("start_insert(key, value, [context])", 2, 3,
+                {"key", "value", "context"});
+    return start(self, &verb_insert, IN(in[0], in[1]), in[2]);
+}
+
+FAST_METHOD(session_start_delete) {
+    OPEN_METHOD("start_delete(key, [context])", 1, 2, {"key", "context"});
+    return start(self, &verb_delete, IN(in[0]), in[1]);
+}
+
+FAST_METHOD(session_start_rmw) {
+    OPEN_METHOD("start_rmw(key, input, merge, [context])", 3, 4,
+                {"key", "input", "merge", "context"});
+    return start(self, &verb_rmw, IN(in[0], in[1], in[2]), in[3]);
+}
+
+FAST_METHOD(session_start_compare) {
+    OPEN_METHOD("start_compare_and_set(key, expected, new, [context])", 3, 4,
+                {"key", "expected", "new", "context"});
+    return start(self, &verb_compare, IN(in[0], in[1], in[2]), in[3]);
+}
+
+FAST_METHOD(async_read) {
+    OPEN_METHOD("read(key, [default])", 1, 2, {"key", "default"});
+    return begin(self, &verb_read, IN(in[0]), in[1]);
+}
+
+FAST_METHOD(async_read_encoded) {
+    OPEN_METHOD("read_encoded(key, [default])", 1, 2, {"key", "default"});
+    return begin(self, &verb_read_raw, IN(in[0]), in[1]);
+}
+
+FAST_METHOD(async_upsert) {
+    OPEN_METHOD("upsert(key, value)", 2, 2, {"key", "value"});
+    return begin(self, &verb_upsert, IN(in[0], in[1]), NULL);
+}
+
+FAST_METHOD(async_insert) {
+    OPEN_METHOD("insert(key, value)", 2, 2, {"key", "value"});
+    return begin(self, &verb_insert, IN(in[0], in[1]), NULL);
+}
+
+static PyObject *async_delete(PyObject *self, PyObject *key) {
+    return begin((struct session *)self, &verb_delete, IN(key), NULL);
+}
+
+static PyObject *async_discard(PyObject *self, PyObject *key) {
+    return begin((struct session *)self, &verb_discard, IN(key), NULL);
+}
+
+FAST_METHOD(async_rmw) {
+    OPEN_METHOD("rmw(key, input, merge)", 3, 3, {"key", "input", "merge"});
+    return begin(self, &verb_rmw, IN(in[0], in[1], in[2]), NULL);
+}
+
+FAST_METHOD(async_compare_and_set) {
+    OPEN_METHOD("compare_and_set(key, expected, new)", 3, 3,
+                {"key", "expected", "new"});
+    return begin(self, &verb_compare, IN(in[0], in[1], in[2]), NULL);
+}
+
+FAST_METHOD(async_swap_encoded) {
+    OPEN_METHOD("swap_encoded(key, expected, new)", 3, 3, {"key", "expected", "new"});
+    return begin(self, &verb_compare_raw, IN(in[0], in[1], in[2]), NULL);
 }
 
 /* --- batches ---------------------------------------------------------------------- */
@@ -397,8 +389,8 @@ static PyObject *session_getitem(PyObject *object, PyObject *key) {
 static int session_setitem(PyObject *object, PyObject *key, PyObject *value) {
     struct session *self = (struct session *)object;
     if (value != NULL)
-        return put(self, key, value, hot.table->upsert, "store[...]") < 0 ? -1 : 0;
-    int status = drop(self, key, "del store[...]");
+        return put(self, key, value, FASTER_UPSERT, "store[...]") < 0 ? -1 : 0;
+    int status = drop(self, key, FASTER_DELETE, "del store[...]");
     if (status == FASTER_NOT_FOUND)
         PyErr_SetObject(PyExc_KeyError, key);
     return status == FASTER_OK ? 0 : -1;
@@ -407,13 +399,17 @@ static int session_setitem(PyObject *object, PyObject *key, PyObject *value) {
 static int session_contains(PyObject *object, PyObject *key) {
     struct session *self = (struct session *)object;
     struct piece k;
-    uint64_t size;
-    uint8_t none;
+    struct value value;
     int status;
     if (key_open(&k, self, key, "key in store") < 0)
         return -1;
-    UNTIL_DONE(self, status,
-               hot.table->read(self->session, k.data, k.size, &none, 0, &size));
+    value_open(&value);
+    UNTIL_DONE(
+        self, status,
+        hot.table->read(self->session, k.data, k.size, value.data, 0, &value.size));
+    if (status == FASTER_PENDING)
+        status = wait_for(self, ASK(FASTER_READ, k, 0), &value);
+    value_close(&value);
     piece_close(&k);
     if (status == FASTER_SHORT)
         return 1;
@@ -460,14 +456,21 @@ static void session_finalize(PyObject *object) {
     struct session *self = (struct session *)object;
     struct faster_session *session = self->session;
     self->session = NULL;
+    pending_leave(self);
     if (session != NULL)
         hot.table->session_free(session);
+}
+
+static int session_traverse(PyObject *object, visitproc visit, void *arg) {
+    int status = pending_traverse((struct session *)object, visit, arg);
+    return status != 0 ? status : holder_traverse(object, visit, arg);
 }
 
 /* A subclass's __del__ takes the place of session_finalize: then it is called here,
  * while the owner is still held (H3). */
 static int session_clear(PyObject *object) {
     session_finalize(object);
+    pending_clear((struct session *)object);
     return holder_clear(object);
 }
 
@@ -478,6 +481,7 @@ static void session_dealloc(PyObject *object) {
     session_finalize(object);
     if (((struct session *)object)->weak != NULL)
         PyObject_ClearWeakRefs(object);
+    pending_clear((struct session *)object);
     holder_dealloc(object);
 }
 
@@ -497,6 +501,16 @@ static PyObject *session_serial(PyObject *object, void *Py_UNUSED(closure)) {
     struct session *self = (struct session *)object;
     return PyLong_FromUnsignedLongLong(
         self->session ? hot.table->session_serial(self->session) : 0);
+}
+
+static PyObject *session_pending(PyObject *object, void *Py_UNUSED(closure)) {
+    struct session *self = (struct session *)object;
+    return PyLong_FromUnsignedLongLong(
+        self->session ? hot.table->pending_count(self->session) : 0);
+}
+
+static PyObject *session_busy(PyObject *object, void *Py_UNUSED(closure)) {
+    return PyLong_FromSize_t(pending_busy((struct session *)object));
 }
 
 static PyObject *session_address(PyObject *object, void *Py_UNUSED(closure)) {
@@ -528,6 +542,21 @@ static PyMethodDef session_methods[] = {
     {"read_into", CALL(session_read_into), FAST,
      "read_into($self, key, buffer)\n--\n\n"
      "Copy the encoded value into a buffer; give its size."},
+    {"start_read", CALL(session_start_read), FAST,
+     "start_read($self, key, context=None)\n--\n\nBegin read(key)."},
+    {"start_upsert", CALL(session_start_upsert), FAST,
+     "start_upsert($self, key, value, context=None)\n--\n\nBegin upsert(...)."},
+    {"start_insert", CALL(session_start_insert), FAST,
+     "start_insert($self, key, value, context=None)\n--\n\nBegin insert(...)."},
+    {"start_delete", CALL(session_start_delete), FAST,
+     "start_delete($self, key, context=None)\n--\n\nBegin delete(key)."},
+    {"start_rmw", CALL(session_start_rmw), FAST,
+     "start_rmw($self, key, input, merge, context=None)\n--\n\nBegin rmw(...)."},
+    {"start_compare_and_set", CALL(session_start_compare), FAST,
+     "start_compare_and_set($self, key, expected, new, context=None)\n--\n\n"
+     "Begin compare_and_set(...)."},
+    {"finished", session_finished, METH_O, "Take what has ended; wait for the first."},
+    {"abandon", session_abandon, METH_O, "End what is on its way, with an error."},
     {"read_list", CALL(session_read_list), FAST, "Read many; None for the absent."},
     {"upsert_list", CALL(session_upsert_list), FAST, "Set many values."},
     {"rmw_list", CALL(session_rmw_list), FAST, "Merge into many values."},
@@ -539,6 +568,8 @@ static PyMethodDef session_methods[] = {
     {NULL, NULL, 0, NULL}};
 static PyGetSetDef session_getset[] = {
     {"serial", session_serial, NULL, "Serial number of the last update.", NULL},
+    {"pending", session_pending, NULL, "How many operations are on their way.", NULL},
+    {"busy", session_busy, NULL, "How many operations have not been told of.", NULL},
     {"address", session_address, NULL, "Where the core's session is.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 #define HELD_MEMBER(slot) T_OBJECT, offsetof(struct session, head.held[slot]), READONLY
@@ -551,7 +582,7 @@ static PyMemberDef session_members[] = {
 static PyType_Slot session_slots[] = {{Py_tp_new, session_new},
                                       {Py_tp_dealloc, session_dealloc},
                                       {Py_tp_finalize, session_finalize},
-                                      {Py_tp_traverse, holder_traverse},
+                                      {Py_tp_traverse, session_traverse},
                                       {Py_tp_clear, session_clear},
                                       {Py_tp_methods, session_methods},
                                       {Py_tp_getset, session_getset},
@@ -564,6 +595,46 @@ static PyType_Slot session_slots[] = {{Py_tp_new, session_new},
 static PyType_Spec session_spec = {
     "pyfaster._hot.Session", sizeof(struct session), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE, session_slots};
+
+static PyMethodDef async_methods[] = {
+    {"read", CALL(async_read), FAST,
+     "read($self, key, default=None)\n--\n\nGive the value, or the default."},
+    {"upsert", CALL(async_upsert), FAST,
+     "upsert($self, key, value)\n--\n\nSet a value, whatever was there."},
+    {"insert", CALL(async_insert), FAST,
+     "insert($self, key, value)\n--\n\nSet a value if the key is absent; tell "
+     "whether."},
+    {"delete", async_delete, METH_O,
+     "delete($self, key, /)\n--\n\nRemove a key; tell whether it was there."},
+    {"discard", async_discard, METH_O,
+     "discard($self, key, /)\n--\n\nRemove a key without asking for it."},
+    {"rmw", CALL(async_rmw), FAST,
+     "rmw($self, key, input, merge)\n--\n\nMerge into the value; give the new one."},
+    {"compare_and_set", CALL(async_compare_and_set), FAST,
+     "compare_and_set($self, key, expected, new)\n--\n\n"
+     "Set a value if the present one has the same bytes; tell whether."},
+    {"read_encoded", CALL(async_read_encoded), FAST, "Read a value's bytes."},
+    {"swap_encoded", CALL(async_swap_encoded), FAST,
+     "compare_and_set with the bytes that read_encoded gave."},
+    {"resolve", session_resolve, METH_NOARGS, "End what the device has done."},
+    {"bind", session_bind, METH_VARARGS, "Belong to an event loop."},
+    {"abandon", session_abandon, METH_O, "End what is on its way, with an error."},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
+    {"end", session_close, METH_NOARGS, "Close the session."},
+    {NULL, NULL, 0, NULL}};
+static PyType_Slot async_slots[] = {{Py_tp_new, session_new},
+                                    {Py_tp_dealloc, session_dealloc},
+                                    {Py_tp_finalize, session_finalize},
+                                    {Py_tp_traverse, session_traverse},
+                                    {Py_tp_clear, session_clear},
+                                    {Py_tp_methods, async_methods},
+                                    {Py_tp_getset, session_getset},
+                                    {Py_tp_members, session_members},
+                                    {Py_tp_doc, "Operations for an event loop."},
+                                    {0, NULL}};
+static PyType_Spec async_spec = {
+    "pyfaster._hot.AsyncSession", sizeof(struct session), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE, async_slots};
 
 /* --- the module ------------------------------------------------------------------- */
 
@@ -636,12 +707,18 @@ static PyObject *hot_set_merges(PyObject *Py_UNUSED(module), PyObject *merges) {
     return Py_NewRef(Py_None);
 }
 
+static PyObject *hot_set_pending(PyObject *Py_UNUSED(module), PyObject *sentinel) {
+    hot.pending = Py_NewRef(sentinel);
+    return Py_NewRef(Py_None);
+}
+
 static PyMethodDef hot_functions[] = {
     {"init", hot_init, METH_O, "Take the core's table of functions."},
     {"set_error_factory", hot_set_error_factory, METH_O,
      "Say what makes exceptions; called as errors.core_error is."},
     {"handle", hot_handle, METH_VARARGS, "What frees a store with its last reference."},
     {"set_merges", hot_set_merges, METH_O, "Say what the names of merges mean."},
+    {"set_pending", hot_set_pending, METH_O, "Say what start_*() give for later."},
     {"pack", items_pack, METH_VARARGS, "Items from a sequence of objects."},
     {"borrow", items_borrow, METH_VARARGS, "Items from a buffer, without a copy."},
     {"repeat", items_repeat, METH_VARARGS, "One object for many items."},
@@ -670,7 +747,13 @@ PyMODINIT_FUNC PyInit__hot(void) {
     if (module != NULL && (add_type(module, &codec_spec, &hot.codec) < 0 ||
                            add_type(module, &merge_spec, &hot.merge) < 0 ||
                            add_type(module, &items_spec, &hot.items) < 0 ||
-                           add_type(module, &session_spec, &hot.session) < 0))
+                           add_type(module, &session_spec, &hot.session) < 0 ||
+                           add_type(module, &async_spec, &hot.async_session) < 0 ||
+                           add_type(module, &operation_spec, &hot.operation) < 0))
+        Py_CLEAR(module);
+    hot.set_result = PyUnicode_InternFromString("set_result");
+    hot.set_exception = PyUnicode_InternFromString("set_exception");
+    if (hot.set_result == NULL || hot.set_exception == NULL)
         Py_CLEAR(module);
     return module;
 }

@@ -15,6 +15,8 @@
  *   Items    many encoded objects in a row, packed or borrowed (batch.h)
  *   Merge    what the core combines values with: a named kind, or machine code
  *   Session  owns one struct faster_session, and keeps the store's handle alive
+ *   Operation  one that waits for the device: what an asynchronous session is awaited
+ *            with (pending.h)
  *   The core is reached through a table of functions that init() is given.
  *
  * Invariants
@@ -30,8 +32,9 @@
  *
  * The GIL
  *   Single operations keep it: the core never waits inside one.  It is released to wait
- *   after FASTER_RETRY, and for batches of more than BATCH_HELD items; shorter ones may
- *   wait between items, but only for threads that do not need it.
+ *   after FASTER_RETRY and FASTER_PENDING (calls.h), and for batches of more than
+ *   BATCH_HELD items; shorter ones may wait between items, but only for threads that do
+ *   not need it.
  *
  * Limits
  *   Stable ABI of CPython 3.11.  A method cannot get at its module's state without a
@@ -97,12 +100,26 @@ struct items {
     uint64_t *offsets; /* owned, or NULL */
     Py_buffer view;    /* borrowed when view.obj is set */
 };
+/* What an asynchronous session has of its event loop. */
+enum { LOOP_ITSELF, LOOP_RUNNING, LOOP_FUTURE, LOOP_SOON, LOOP_PARTS };
+
+struct ongoing;
+struct ongoings {
+    struct ongoing *first, *last;
+};
 struct session {
     struct holder head;
     struct faster_session *session;
     PyObject *weak;
     uint64_t page_size; /* the store's, for messages; 0 when unknown */
     int fixed;          /* the store's layout: both codecs have a size */
+
+    /* pending.h */
+    int due;                /* LOOP_SOON was called, and resolve() was not yet */
+    struct ongoings flying; /* the core has them */
+    struct ongoings again;  /* the core would not take them yet */
+    struct ongoing *spare;
+    PyObject *loop[LOOP_PARTS];
 };
 
 static struct {
@@ -111,7 +128,9 @@ static struct {
     PyObject *merges;      /* dict of name -> Merge */
     PyObject *recent_name; /* the name found last */
     struct merge *recent;
-    PyTypeObject *codec, *merge, *items, *session;
+    PyObject *pending;                    /* the sentinel PENDING */
+    PyObject *set_result, *set_exception; /* names of a future's methods */
+    PyTypeObject *codec, *merge, *items, *session, *async_session, *operation;
 } hot;
 
 static inline struct codec *key_codec(const struct session *self) {

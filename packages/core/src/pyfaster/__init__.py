@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pyfaster._builtin_codecs import Bytes, UInt64
 from pyfaster._merges import native_merge
 from pyfaster._open import open
+from pyfaster._pending import PENDING, Completed
 from pyfaster._session import Session
 from pyfaster._stats import SessionInfo, StoreStats
 from pyfaster._store import FasterKv
@@ -50,6 +51,7 @@ from pyfaster.errors import (
 )
 
 if TYPE_CHECKING:
+    from pyfaster._async import AsyncSession
     from pyfaster._config import StoreConfig
     from pyfaster._plugins import load_plugins, register, unregister
     from pyfaster.hookspecs import DeviceScheme, hookimpl
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
 #: Names whose modules are slow to import, or needed by plugins only.
 _LAZY = {
+    "AsyncSession": "pyfaster._async",
     "Codec": "pyfaster.protocols",
     "CodecProvider": "pyfaster.protocols",
     "DeviceScheme": "pyfaster.hookspecs",
@@ -90,12 +93,15 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "PENDING",
+    "AsyncSession",
     "Bytes",
     "CheckpointFailedError",
     "ClosedError",
     "Codec",
     "CodecError",
     "CodecProvider",
+    "Completed",
     "ConfigError",
     "CorruptCheckpointError",
     "CorruptLogError",

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -226,6 +226,51 @@ def demo_wordcount(
         raise typer.Exit(WRONG)
 
 
+def demo_larger_than_memory(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]",
+            exists=True,
+            file_okay=False,
+            help="Where a directory is made for it; the system's when left out.",
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help='The device\'s scheme: "file", "uring", or another.')
+    ] = "file",
+    memory: Annotated[str, typer.Option(help='Budget, as in "64MiB".')] = "64MiB",
+    times: Annotated[
+        int, typer.Option(min=1, max=1024, help="How many budgets are written.")
+    ] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Keep several times more than memory holds, and check all of it.
+
+    Writes records into a directory that is removed at the end, shows meanwhile which
+    part of the log is where, and reads everything back. The exit status is 1 when a
+    single record differs.
+    """
+    from pyfaster._config import parse_size
+    from pyfaster._demo import _larger, _regions
+
+    try:
+        budget = cast("int", parse_size(memory))
+    except ValueError as error:
+        raise pyfaster.ConfigError(f"memory: {error}") from error
+    with _regions.Picture(Console(stderr=True), hidden=as_json) as notice:
+        result = _larger.larger_than_memory(
+            device, budget, times, directory, notice=notice
+        )
+    if as_json:
+        typer.echo(_regions.as_json(result))
+    else:
+        _regions.show(result, Console())
+    if result.wrong:
+        raise typer.Exit(WRONG)
+
+
 class progress_bars:
     """
     Progress bars on standard error, one for each thing that is being done.
@@ -271,6 +316,7 @@ def make_app(registry: Registry) -> typer.Typer:
         no_args_is_help=True, help="Demonstrations that check themselves."
     )
     demo.command("wordcount")(demo_wordcount)
+    demo.command("larger-than-memory")(demo_larger_than_memory)
     own: dict[str, Any] = {
         "demo": demo,
         "plugins": plugins,

@@ -2,12 +2,16 @@
 """
 A session: one logical thread of operations with serial numbers of its own.
 
-The operations on one key are the C type's, and run without a Python frame. Here are the
-lifetime, the batches' dispatch to `_batch`, and the views.
+The operations on one key are the C type's, and run without a Python frame; those that
+find their record on the device only wait for it with the GIL released. Here are the
+lifetime, the ends of operations that were started, the batches' dispatch to `_batch`,
+and the views.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -16,7 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyfaster import _batch, _cabi, _hot
 from pyfaster import _merges as _merges  # tells the C module the names of merges
 from pyfaster._builtin_codecs import hot_codec
-from pyfaster.errors import ConfigError, core_error
+from pyfaster._pending import Completed
+from pyfaster.errors import ClosedError, ConfigError, DeadlineError, core_error
 
 if TYPE_CHECKING:
     from typing import Self
@@ -29,6 +34,11 @@ V = TypeVar("V")
 _STATUS = _cabi.enumerators("faster_status")
 _NOT_FOUND = _STATUS["FASTER_NOT_FOUND"]
 _RETRY = _STATUS["FASTER_RETRY"]
+
+#: How long closing waits for operations on their way unless told, in seconds.
+DRAIN_S = 30.0
+#: Between two looks at signals and deadlines.
+_SLICE_MS = 50
 
 _hot.set_error_factory(core_error)
 
@@ -45,6 +55,8 @@ class Session(_hot.Session[K, V]):
 
         serial: The serial number of the last update; 0 before the first. Each update
             takes the next one, whether it changed something or not.
+
+        pending: How many started operations are on their way to the device.
     """
 
     __slots__ = ("_columns", "_name", "closed")
@@ -236,6 +248,54 @@ class Session(_hot.Session[K, V]):
         """
         return _batch.delete_many(self, self._columns, keys)
 
+    # --- operations that end later --------------------------------------------------
+
+    def complete_pending(
+        self, *, wait: bool = True, timeout: float | None = None
+    ) -> Iterator[Completed[K]]:
+        """
+        Give the started operations that have ended, in the order of their ends.
+
+        Reads of `start_read` and its like that have to ask the device are all under way
+        at the same time; what they give comes from here. Operations of the session that
+        wait by themselves are not among them.
+
+        Args:
+            wait: Whether to go on until all have ended; else only those that have now.
+
+            timeout: How long to wait; for ever when None.
+
+        Raises:
+            DeadlineError: Some are still on their way. Those that have ended were given
+                before; `complete_pending` may be called again.
+
+            SessionBusyError: Another thread is inside the session.
+
+        Units: seconds.
+
+        Cost: one C call for many, GIL released while it waits.
+        """
+        if timeout is not None and not timeout >= 0:
+            raise ConfigError(f"timeout={timeout!r}: give seconds, or None")
+        first = [Completed(*one) for one in self.finished(0)]
+        return self._complete(first, timeout) if wait else iter(first)
+
+    def _complete(
+        self, ended: list[Completed[K]], timeout: float | None
+    ) -> Iterator[Completed[K]]:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            yield from ended
+            if not self.busy:
+                return
+            left = _SLICE_MS if deadline is None else _left_ms(deadline)
+            if left <= 0:
+                raise DeadlineError(
+                    f"complete_pending: {self.busy:,} operations were still on their "
+                    f"way after {timeout:g} seconds; call it again, or allow more time"
+                )
+            ended = [Completed(*one) for one in self.finished(min(left, _SLICE_MS))]
+
     # --- views ----------------------------------------------------------------------
 
     @contextmanager
@@ -269,14 +329,27 @@ class Session(_hot.Session[K, V]):
 
     # --- lifetime -------------------------------------------------------------------
 
-    def close(self) -> None:
+    def close(self, timeout: float = DRAIN_S) -> None:
         """
         Close the session and give its slot back; a second call does nothing.
 
+        Operations that were started are waited for, and what they gave is dropped.
+
+        Args:
+            timeout: How long to wait for those; updates that are still on their way
+                then may take place or not.
+
         Raises:
             SessionBusyError: Another thread is inside the session.
+
+        Units: seconds.
         """
+        deadline = time.monotonic() + timeout
+        with suppress(ClosedError):
+            while self.busy and (left := _left_ms(deadline)) > 0:
+                self.finished(min(left, _SLICE_MS))
         super().close()
+        self.abandon(None)
         self.closed = True
 
     def __enter__(self) -> Self:
@@ -301,4 +374,11 @@ class Session(_hot.Session[K, V]):
         return f"<{type(self).__name__} {self._name!r}, serial {self.serial}, {state}>"
 
 
-__all__ = ["Session"]
+def _left_ms(deadline: float) -> int:
+    """
+    How many milliseconds there are until then, rounded up.
+    """
+    return math.ceil((deadline - time.monotonic()) * 1000)
+
+
+__all__ = ["DRAIN_S", "Session"]

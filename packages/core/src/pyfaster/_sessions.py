@@ -1,22 +1,45 @@
 # SPDX-License-Identifier: MIT
 """
-The implicit sessions of a store: one per thread, given back when the thread ends.
+The sessions of a store: those that users open, and the implicit ones, one per thread,
+given back when the thread ends.
 
-Theory of operation: each thread's session sits in a `threading.local`. Beside it lies a
-lease, an object that nobody else holds; when the thread ends, its locals are dropped,
-the lease dies, and its finalizer puts the session into a deque from which the next new
-thread takes it. The finalizer may run at any moment and in any thread, so it takes no
-lock: appending to a deque is one step.
+Theory of operation of the implicit ones: each thread's session sits in a
+`threading.local`. Beside it lies a lease, an object that nobody else holds; when the
+thread ends, its locals are dropped, the lease dies, and its finalizer puts the session
+into a deque from which the next new thread takes it. The finalizer may run at any
+moment and in any thread, so it takes no lock: appending to a deque is one step.
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
+from pyfaster._session import Session
+from pyfaster._stats import SessionInfo
+from pyfaster.errors import (
+    ConfigError,
+    FasterError,
+    Place,
+    SessionBusyError,
+    error_for,
+)
+
+if TYPE_CHECKING:
+    from pyfaster import _cabi
+    from pyfaster._async import AsyncSession
+    from pyfaster._config import StoreConfig
+    from pyfaster.protocols import Codec
+
+K = TypeVar("K")
+V = TypeVar("V")
 S = TypeVar("S")
+
+AnySession: TypeAlias = "Session[K, V] | AsyncSession[K, V]"
 
 
 class Lease(Generic[S]):
@@ -59,4 +82,103 @@ class Here(threading.local, Generic[S]):
         return session
 
 
-__all__ = ["Here", "Lease"]
+class SessionMaker(Generic[K, V]):
+    """
+    What a store opens sessions with.
+    """
+
+    config: StoreConfig
+    key_codec: Codec[K]
+    value_codec: Codec[V]
+    _kv: _cabi.Kv
+    _lock: threading.RLock
+    _sessions: weakref.WeakSet[AnySession[K, V]]
+    _implicit: weakref.WeakSet[Session[K, V]]
+
+    @abstractmethod
+    def _refuse_fork(self, what: str) -> None: ...
+
+    @abstractmethod
+    def _place(self) -> Place: ...
+
+    def session(self, name: str | None = None) -> Session[K, V]:
+        """
+        Open a session; use it in a `with` statement.
+
+        Args:
+            name: What to call it; a name is live once at a time.
+
+        Raises:
+            SessionBusyError: A session of this name is open.
+
+            TooManySessionsError: `sessions_max` sessions are open.
+
+        Cost: one C call and a small allocation.
+        """
+        return self._open_named(Session, name, "session")
+
+    def async_session(self, name: str | None = None) -> AsyncSession[K, V]:
+        """
+        Open a session for the tasks of one event loop; use it in an `async with`
+        statement.
+
+        Args:
+            name: As in `session`.
+
+        Raises:
+            SessionBusyError, TooManySessionsError: As in `session`.
+
+        Cost: as `session`, and a descriptor that the loop watches.
+        """
+        from pyfaster._async import AsyncSession  # not everybody wants asyncio
+
+        return self._open_named(AsyncSession, name, "async_session")
+
+    def sessions(self) -> tuple[SessionInfo, ...]:
+        """
+        The sessions that are open, those that threads use implicitly included.
+        """
+        with self._lock:
+            return tuple(
+                SessionInfo(one.name, one.serial, one in self._implicit)
+                for one in self._sessions
+                if not one.closed
+            )
+
+    def _open_named(self, kind: Callable[..., S], name: str | None, what: str) -> S:
+        self._refuse_fork(what)
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ConfigError(f"a session's name is a text, found {name!r}")
+        with self._lock:
+            if name is not None and any(
+                other.name == name and not other.closed for other in self._sessions
+            ):
+                raise SessionBusyError(
+                    f"{self._place()}: a session named {name!r} is open already; "
+                    "close it first, or choose another name"
+                )
+            return self._open_session(kind, name)
+
+    def _open_session(self, kind: Callable[..., S], name: str | None) -> S:
+        try:
+            session = kind(
+                self._kv,
+                self.key_codec,
+                self.value_codec,
+                name=name,
+                page_size=self.config.page_size,
+            )
+        except FasterError as error:
+            raise error_for(error.status, self._place()) from error
+        self._sessions.add(session)  # type: ignore[arg-type]  # either kind
+        return session
+
+    def _open_implicit(self) -> Session[K, V]:
+        self._refuse_fork("an operation")
+        with self._lock:
+            session: Session[K, V] = self._open_session(Session, None)
+            self._implicit.add(session)
+        return session
+
+
+__all__ = ["AnySession", "Here", "Lease", "SessionMaker"]

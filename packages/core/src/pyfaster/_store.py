@@ -26,8 +26,8 @@ from pyfaster._delegate import SessionDelegate
 from pyfaster._home import Home
 from pyfaster._scan import Scan, ScanCursor, Scanner
 from pyfaster._session import Session
-from pyfaster._sessions import Here
-from pyfaster._stats import SessionInfo, StoreStats
+from pyfaster._sessions import AnySession, Here, SessionMaker
+from pyfaster._stats import StoreStats
 from pyfaster.errors import (
     ConfigError,
     DeviceError,
@@ -35,7 +35,6 @@ from pyfaster.errors import (
     Place,
     PluginMissingError,
     PluginWarning,
-    SessionBusyError,
     error_for,
 )
 from pyfaster.events import Watch
@@ -54,7 +53,7 @@ _TIMEOUT_MAX = 86_400.0
 _NOTHING: Any = object()
 
 
-class FasterKv(SessionDelegate[K, V]):
+class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
     """
     A store; any number of threads may use it at once.
 
@@ -91,7 +90,7 @@ class FasterKv(SessionDelegate[K, V]):
         self._registry = registry
         self._pid = os.getpid()
         self._lock = threading.RLock()  # a __del__ may open a session inside
-        self._sessions: weakref.WeakSet[Session[K, V]] = weakref.WeakSet()
+        self._sessions: weakref.WeakSet[AnySession[K, V]] = weakref.WeakSet()
         self._implicit: weakref.WeakSet[Session[K, V]] = weakref.WeakSet()
         self._untold = [True]  # popped by whoever tells the plugins of the end
         self._plugin_errors: list[tuple[str, Exception]] = []
@@ -178,65 +177,6 @@ class FasterKv(SessionDelegate[K, V]):
         return f"<{type(self).__name__} {self.name!r} {codecs}, {state}>"
 
     # --- sessions -------------------------------------------------------------------
-
-    def session(self, name: str | None = None) -> Session[K, V]:
-        """
-        Open a session; use it in a `with` statement.
-
-        Args:
-            name: What to call it; a name is live once at a time.
-
-        Raises:
-            SessionBusyError: A session of this name is open.
-
-            TooManySessionsError: `sessions_max` sessions are open.
-
-        Cost: one C call and a small allocation.
-        """
-        self._refuse_fork("session")
-        if name is not None and (not isinstance(name, str) or not name):
-            raise ConfigError(f"a session's name is a text, found {name!r}")
-        with self._lock:
-            if name is not None and any(
-                other.name == name and not other.closed for other in self._sessions
-            ):
-                raise SessionBusyError(
-                    f"{self._place()}: a session named {name!r} is open already; "
-                    "close it first, or choose another name"
-                )
-            return self._open_session(name)
-
-    def sessions(self) -> tuple[SessionInfo, ...]:
-        """
-        The sessions that are open, those that threads use implicitly included.
-        """
-        with self._lock:
-            return tuple(
-                SessionInfo(one.name, one.serial, one in self._implicit)
-                for one in self._sessions
-                if not one.closed
-            )
-
-    def _open_session(self, name: str | None) -> Session[K, V]:
-        try:
-            session: Session[K, V] = Session(
-                self._kv,
-                self.key_codec,
-                self.value_codec,
-                name=name,
-                page_size=self.config.page_size,
-            )
-        except FasterError as error:
-            raise error_for(error.status, self._place()) from error
-        self._sessions.add(session)
-        return session
-
-    def _open_implicit(self) -> Session[K, V]:
-        self._refuse_fork("an operation")
-        with self._lock:
-            session = self._open_session(None)
-            self._implicit.add(session)
-        return session
 
     def _session(self) -> Session[K, V]:
         return self._here.session

@@ -18,6 +18,12 @@ KEY_SIZE_MAX = 65_535
 
 _SHOWN = 40
 _NOTHING = "; nothing changed"
+_CORRUPT = -5001
+_DAMAGED = (
+    "its record on the device fails its checksum or its bounds; other keys are not "
+    "affected: set this one anew, or recover from an older checkpoint"
+)
+_UNREACHED = "; nothing changed: try again, and look after the device if it goes on"
 #: Failures of a whole call, which no item of a batch is to blame for.
 _OF_CALLS = (-5004, -5006, -5007)
 
@@ -373,16 +379,22 @@ def core_error(
         limit=limit or None,
     )
     (text,) = error.args[-1:]
+    begin = _begin(place, key)
+    if status == _CORRUPT:
+        error = CorruptRecordError(text, status=status)
+        text = f"{begin}: {_DAMAGED}"
+    elif isinstance(error, DeviceError):
+        text = f"{begin}: the device failed: {os.strerror(-status)}{_UNREACHED}"
     if note is not None:
-        text = (
-            f"{_begin(f'{where}: item {item:,}' if item >= 0 else where, key)}: {note}"
-        )
+        text = f"{begin}: {note}"
     if done >= 0:
         text = text.replace(_NOTHING, "") + _NOTHING
     if done > 0:
         some = "item 0 was" if done == 1 else f"items 0 to {done - 1:,} were"
         text = f"{text.removesuffix(_NOTHING)}; {some} done"
     error.args = (*error.args[:-1], text)
+    if isinstance(error, DeviceError):
+        error.strerror = text  # which is what str() shows
     return error
 
 

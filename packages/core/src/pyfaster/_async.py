@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: MIT
+"""
+Sessions for an event loop.
+
+Theory of operation: a method begins its operation at once. What memory can answer has
+ended when the method returns, and awaiting it does not go through the loop. Else the
+device has been asked, and the awaited operation makes a future. For each burst of
+operations the loop is asked once to call `_look`, which lets the device go on and sets
+the futures of what has ended; whenever the device completes something it writes to a
+descriptor that the loop watches, and `_look` is called, too. So no thread waits, and no
+request is asked for by and by. Two cases have nobody who tells: operations that others
+are in the way of are tried again at the loop's next turns, and then once a millisecond;
+and as the core may put one aside for the same reason, the loop looks at least every ten
+milliseconds while something is on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pyfaster import _cabi, _hot
+from pyfaster._builtin_codecs import hot_codec
+from pyfaster.errors import ClosedError, DeadlineError, error_for
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from pyfaster.protocols import Codec
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_NOTHING: Any = object()
+_CLOSED = -5004
+
+#: How long closing waits for operations on their way unless told, in seconds.
+DRAIN_S = 30.0
+
+#: What was refused is tried again at so many turns of the loop, and then at intervals.
+_TURNS = 16
+_PAUSE_S = 0.001
+
+#: Between two looks while operations are on their way, should the core have put one
+#: aside that nobody tells of, in seconds.
+_LOOK_S = 0.01
+
+
+class Bell:
+    """
+    A descriptor that the device writes to and the loop watches.
+
+    A bell outlives its session: a completion that has taken the descriptor just before
+    may write to it a moment later, when a closed one could be somebody else's. So bells
+    are kept for the next session, and there are as many as sessions were open at once.
+    """
+
+    __slots__ = ("_other", "_own", "pid", "reads", "writes")
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._own: socket.socket | None = None
+        self._other: socket.socket | None = None
+        if hasattr(os, "eventfd"):
+            flags = os.EFD_NONBLOCK | os.EFD_CLOEXEC
+            self.reads = self.writes = os.eventfd(0, flags)
+            return
+        self._own, self._other = socket.socketpair()
+        self._own.setblocking(False)
+        self._other.setblocking(False)
+        self.reads, self.writes = self._own.fileno(), self._other.fileno()
+
+    def silence(self) -> None:
+        """
+        Take all that was written.
+        """
+        with suppress(BlockingIOError):
+            if self._own is None:
+                os.read(self.reads, 8)
+                return
+            while self._own.recv(4096):  # ends when it would block
+                pass
+
+
+_bells: deque[Bell] = deque()
+
+
+def _bell() -> Bell:
+    """
+    A bell that nobody uses; those of before a fork() are the parent's.
+    """
+    while _bells:  # ends with them
+        with suppress(IndexError):
+            bell = _bells.pop()
+            if bell.pid == os.getpid():
+                return bell
+    return Bell()
+
+
+class AsyncSession(_hot.AsyncSession[K, V]):
+    """
+    One line of operations on a store, for the tasks of one event loop.
+
+    Made by `FasterKv.async_session`; used in an `async with` statement, which binds it
+    to the running loop. Any number of its tasks may have operations under way at once.
+
+    A method begins its operation when it is called, not when it is awaited; what it
+    returns is awaited once. A task that is cancelled while it waits stops waiting, and
+    the session goes on as if nothing had been; an update that waited for the device
+    takes place all the same, one that waited for room in memory does not.
+
+    Attributes:
+        name: What `FasterKv.async_session` was given.
+
+        serial: The serial number of the last update; 0 before the first.
+
+        pending: How many operations are on their way.
+    """
+
+    __slots__ = ("_bell", "_loop", "_name", "_timer", "_turns", "closed")
+
+    #: Whether `close` has been called.
+    closed: bool
+    _name: str | None
+    _loop: asyncio.AbstractEventLoop | None
+    _bell: Bell | None
+    _timer: asyncio.Handle | None
+    _turns: int
+
+    def __new__(
+        cls,
+        kv: _cabi.Kv,
+        key_codec: Codec[K],
+        value_codec: Codec[V],
+        *,
+        name: str | None = None,
+        page_size: int = 0,
+    ) -> Self:
+        """
+        Open a session; as that of `Session`.
+        """
+        key = hot_codec(key_codec, key=True)
+        value = hot_codec(value_codec)
+        address = _cabi.session_open(kv)
+        self = super().__new__(cls, address, kv, key, value, kv.handle, page_size)
+        self._name = name
+        self._loop = self._bell = self._timer = None
+        self._turns = 0
+        self.closed = False
+        return self
+
+    @property
+    def name(self) -> str | None:
+        """
+        What the session is called.
+        """
+        return self._name
+
+    # --- operations of several steps ------------------------------------------------
+
+    async def read_many(self, keys: Iterable[K]) -> list[V | None]:
+        """
+        Read many keys, all at the same time; None for the absent.
+
+        Raises:
+            FasterError: The first failure, in the order of the keys.
+        """
+        asked = [self.read(key) for key in keys]
+        try:
+            return [await one for one in asked]
+        finally:
+            for one in asked:
+                one.close()
+
+    async def update(self, key: K, fn: Callable[[V], V], initial: V = _NOTHING) -> V:
+        """
+        Set `fn(value)`, again until nobody else set it meanwhile; give the new value.
+
+        Args:
+            key: Which value.
+
+            fn: Gets the present value; not a coroutine function. It may run again.
+
+            initial: Passed to `fn` when the key is absent.
+
+        Raises:
+            KeyError: The key is absent, and there is no `initial`.
+        """
+        while True:
+            old = await self.read_encoded(key, None)
+            if old is None and initial is _NOTHING:
+                raise KeyError(key)
+            new = fn(initial if old is None else self.value_codec.decode(old))
+            if old is None:
+                done = await self.insert(key, new)
+            else:
+                done = await self.swap_encoded(key, old, new)
+            if done:
+                return new
+
+    # --- the loop -------------------------------------------------------------------
+
+    def _bind(self) -> None:
+        """
+        Belong to the running loop.
+        """
+        loop = asyncio.get_running_loop()
+        if self.closed:
+            raise error_for(_CLOSED, "async_session")
+        if self._loop is not None:
+            raise RuntimeError("this session was entered already; open another one")
+        bell, ghost = _bell(), weakref.ref(self)
+
+        def look() -> None:
+            session = ghost()
+            if session is not None:
+                session._look()
+
+        def ring() -> None:
+            bell.silence()
+            look()
+
+        loop.add_reader(bell.reads, ring)
+        self._loop, self._bell = loop, bell
+        soon = _Soon(loop, look)
+        self.bind(loop, asyncio.get_running_loop, loop.create_future, soon)
+        _cabi.session_notify(self.address, bell.writes)
+
+    def _look(self) -> None:
+        """
+        Let the device go on, end what has ended, and see to it that this goes on.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop = self._loop
+        if loop is None:
+            return
+        try:
+            left = self.resolve()
+        except Exception as error:  # noqa: BLE001 - everybody who waits is told
+            self.abandon(error)
+            return
+        self._turns = self._turns + 1 if left == 2 else 0
+        if left == 2 and self._turns <= _TURNS:
+            self._timer = loop.call_soon(self._look)
+        elif left:
+            pause = _PAUSE_S if left == 2 else _LOOK_S
+            self._timer = loop.call_later(pause, self._look)
+
+    def _unbind(self) -> None:
+        """
+        Belong to no loop any more.
+        """
+        loop, bell = self._loop, self._bell
+        if loop is None or bell is None:
+            return
+        _cabi.session_notify(self.address, -1)
+        if not loop.is_closed():
+            loop.remove_reader(bell.reads)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop = self._bell = self._timer = None
+        bell.silence()
+        _bells.append(bell)
+
+    # --- lifetime -------------------------------------------------------------------
+
+    async def close(self, timeout: float = DRAIN_S) -> None:
+        """
+        Close the session, once what is on its way has ended; a second call does
+        nothing.
+
+        Args:
+            timeout: How long to wait for that.
+
+        Raises:
+            DeadlineError: Something was still on its way; the session is closed, those
+                who await it get `ClosedError`, and updates may take place.
+
+            SessionBusyError: Another thread is inside the session.
+
+        Units: seconds.
+        """
+        if self.closed:
+            return
+        left = await self._drain(timeout)
+        self.closed = True
+        self._unbind()
+        self.abandon(ClosedError("the session was closed before the operation ended"))
+        self.bind(None, None, None, None)
+        self.end()
+        if left:
+            raise DeadlineError(
+                f"close: {left:,} operations were still on their way after "
+                f"{timeout:g} seconds; the device is slow or stuck"
+            )
+
+    async def _drain(self, timeout: float) -> int:
+        """
+        Wait until nothing is on its way; how much is left when the time is over.
+        """
+        if self._loop is None:
+            return 0
+        deadline = self._loop.time() + timeout
+        while self.busy and self._loop.time() < deadline:
+            await asyncio.sleep(_PAUSE_S)
+        return self.busy
+
+    async def __aenter__(self) -> Self:
+        """
+        Bind the session to the running loop, and give it.
+        """
+        self._bind()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """
+        Close the session.
+        """
+        await self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open"
+        return f"<{type(self).__name__} {self._name!r}, serial {self.serial}, {state}>"
+
+
+class _Soon:
+    """
+    What asks a loop to look at its next turn.
+    """
+
+    __slots__ = ("_look", "_loop")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, look: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._look = look
+
+    def __call__(self) -> object:
+        return self._loop.call_soon(self._look)
+
+
+__all__ = ["DRAIN_S", "AsyncSession"]

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Misuse of asynchronous sessions raises at the call, and the session goes on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import pyfaster
+from pyfaster.errors import KeyTooLargeError, SessionBusyError
+from pyfaster.testing import MemoryDevice
+
+Store = pyfaster.FasterKv[int, int]
+
+
+def test_an_operation_is_awaited_once() -> None:
+    """Awaiting a second time is an error; what was closed cannot be awaited."""
+
+    async def work(store: Store) -> None:
+        async with store.async_session() as s:
+            one = s.read(1)
+            assert await one == 3
+            with pytest.raises(RuntimeError, match="awaited once"):
+                await one
+            other = s.read(2)
+            other.close()
+            with pytest.raises(RuntimeError, match="awaited once"):
+                await other
+            assert s.pending == 0
+
+    with pyfaster.open(
+        key=int, value=int, device=MemoryDevice(), memory="1MiB", page_size=4096
+    ) as store:
+        store.upsert_many([1, 2], [3, 6])
+        store.evict()
+        asyncio.run(work(store))
+
+
+def test_arguments_are_checked_at_the_call() -> None:
+    """What cannot be encoded raises when the operation is called, not awaited."""
+
+    async def work(store: pyfaster.FasterKv[bytes, bytes]) -> None:
+        async with store.async_session() as s:
+            with pytest.raises(TypeError, match="key: expected bytes, found int"):
+                s.read(5)  # type: ignore[call-overload]
+            with pytest.raises(ValueError, match="merge: expected one of"):
+                s.rmw(b"k", b"v", "no such")
+            with pytest.raises(KeyTooLargeError, match="upsert: key"):
+                s.upsert(b"k" * 70_000, b"v")
+            with pytest.raises(TypeError, match="call it as upsert"):
+                s.upsert(b"k")  # type: ignore[call-arg]
+            assert s.serial == 0
+
+    with pyfaster.open() as store:
+        asyncio.run(work(store))
+
+
+def test_names_are_shared_with_plain_sessions() -> None:
+    """A name is live once, whichever kind of session has it; both are listed."""
+
+    async def work(store: Store) -> None:
+        async with store.async_session("one"):
+            with pytest.raises(SessionBusyError, match="'one' is open already"):
+                store.session("one")
+            assert "one" in [info.name for info in store.sessions()]
+        with store.session("one"):
+            pass
+
+    with pyfaster.open(key=int, value=int) as store:
+        asyncio.run(work(store))
