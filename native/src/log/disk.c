@@ -61,7 +61,13 @@ struct hlog_disk {
     _Atomic bool resume;                     /* M2 */
     _Atomic uint64_t flush_wanted;           /* M2 */
     _Atomic uint64_t evict_wanted;           /* M2 */
+
+    /* written around each call of the device */
+    _Alignas(CACHE_LINE) _Atomic uint64_t users; /* M5 */
 };
+
+/* In `users`: the device is being closed. */
+#define USERS_CLOSED ((uint64_t)1 << 63)
 
 static uint64_t load(_Atomic uint64_t *word) {
     return atomic_load_explicit(word, memory_order_acquire); /* M1, with publish */
@@ -127,6 +133,7 @@ static void disk_init(struct hlog_disk *disk, struct hlog *log,
     atomic_init(&disk->resume, false);
     atomic_init(&disk->flush_wanted, 0);
     atomic_init(&disk->evict_wanted, 0);
+    atomic_init(&disk->users, 0);
 }
 
 int disk_attach(struct hlog *log, const struct disk_config *config) {
@@ -165,6 +172,16 @@ static int failure_of(struct hlog_disk *disk) {
     return atomic_load_explicit(&disk->failed, memory_order_acquire); /* M4 */
 }
 
+/* Whether the page that must go next is one that a view keeps. */
+static bool is_stuck(struct hlog *log) {
+    struct hlog_disk *disk = log->disk;
+    uint64_t place = load(&disk->closed_until) & log->ring_mask;
+    /* relaxed: a hint; who is refused may try again */
+    return atomic_load_explicit(&disk->pinned, memory_order_relaxed) &&
+           atomic_load_explicit(&log->pins[place >> log->page_bits],
+                                memory_order_acquire) != 0; /* hlog.h M3 */
+}
+
 int disk_page_ready(struct hlog *log, uint64_t page) {
     struct hlog_disk *disk = log->disk;
     bool ready = (page + 1) << log->page_bits <= load(&disk->ready_until);
@@ -176,9 +193,7 @@ int disk_page_ready(struct hlog *log, uint64_t page) {
     if (failed != FASTER_OK) {
         return failed;
     }
-    /* relaxed: a hint; who is refused may try again */
-    bool pinned = atomic_load_explicit(&disk->pinned, memory_order_relaxed);
-    return pinned ? FASTER_E_FULL : FASTER_RETRY;
+    return is_stuck(log) ? FASTER_E_FULL : FASTER_RETRY;
 }
 
 /* Pages that the log may hold: what the budget leaves beside index and buffers, and
@@ -405,8 +420,6 @@ static bool close_frames(struct hlog *log) {
         }
     }
     publish(&disk->closed_until, closed);
-    /* relaxed: a hint for those who find no page ready */
-    atomic_store_explicit(&disk->pinned, pinned, memory_order_relaxed);
     return closed != before;
 }
 
@@ -465,7 +478,13 @@ static bool make_room(struct hlog *log) {
         atomic_load_explicit(&disk->evict_wanted, memory_order_seq_cst); /* M2 */
     uint64_t needed = wanted > limit ? wanted - limit : 0;
     bool moved = advance_head(log, target > needed ? target : needed);
-    return prepare_frames(log, wanted) || moved;
+    moved |= prepare_frames(log, wanted);
+    uint64_t head = hlog_head(log) & ~(log->page_size - 1);
+    bool stuck =
+        load(&disk->ready_until) < wanted && load(&disk->closed_until) < head;
+    /* relaxed: a hint for those who find no page ready */
+    atomic_store_explicit(&disk->pinned, stuck, memory_order_relaxed);
+    return moved;
 }
 
 bool disk_work(struct hlog *log) {
@@ -531,3 +550,29 @@ const struct faster_device *disk_device(const struct hlog *log) {
 uint64_t disk_seed(const struct hlog *log) { return log->disk->seed; }
 
 uint64_t disk_unit(const struct hlog *log) { return log->disk->sector_size; }
+
+void disk_leave_device(struct hlog *log) {
+    (void)atomic_fetch_sub_explicit(&log->disk->users, 1,
+                                    memory_order_release); /* M5, with disk_close */
+}
+
+int disk_enter_device(struct hlog *log) {
+    uint64_t users =
+        atomic_fetch_add_explicit(&log->disk->users, 1, memory_order_acquire); /* M5 */
+    if ((users & USERS_CLOSED) == 0) {
+        return FASTER_OK;
+    }
+    disk_leave_device(log);
+    return FASTER_E_CLOSED;
+}
+
+int disk_close(struct hlog *log) {
+    struct hlog_disk *disk = log->disk;
+    uint64_t users = atomic_fetch_or_explicit(&disk->users, USERS_CLOSED,
+                                              memory_order_acq_rel); /* M5 */
+    while ((users & ~USERS_CLOSED) != 0) { /* ends: a call of the device is short */
+        thread_yield();
+        users = atomic_load_explicit(&disk->users, memory_order_acquire); /* M5 */
+    }
+    return device_close(disk->device);
+}

@@ -47,6 +47,9 @@
  *   M3  A write's status is stored before its state (release); the worker loads the
  *       state (acquire) first.  Without it a failed write could count as done.
  *   M4  `failed` is stored release after the range and loaded acquire before it.
+ *   M5  `users` is raised before a call of the device and lowered (release) behind it;
+ *       disk_close sets its highest bit and then waits (acquire) for the others to be
+ *       zero.  Without it the device could be freed under whoever waits for it.
  *
  * Progress   disk_page_ready: wait-free.  disk_work blocks for other threads' epochs
  *            and, after a failed write, for a back-off of milliseconds.
@@ -124,6 +127,16 @@ uint64_t disk_closed_until(struct hlog *log);
 
 /* Bytes of the frames held. */
 uint64_t disk_bytes(struct hlog *log);
+
+/* Around every call of the device by anyone but the worker: FASTER_OK, and then
+ * disk_leave_device, or FASTER_E_CLOSED.  What is called in between must not wait for a
+ * completion. */
+int disk_enter_device(struct hlog *log);
+void disk_leave_device(struct hlog *log);
+
+/* Close the device, once nobody calls it and the worker has ended; what is in flight is
+ * completed by that.  Blocks for calls under way. */
+int disk_close(struct hlog *log);
 
 /* The device, and the seed of checksums. */
 const struct faster_device *disk_device(const struct hlog *log);

@@ -15,6 +15,7 @@
 #include "items.h"
 #include "merge.h"
 #include "pending.h"
+#include "view.h"
 
 /* --- single operations ------------------------------------------------------------ */
 
@@ -717,6 +718,7 @@ static PyMethodDef hot_functions[] = {
     {"set_error_factory", hot_set_error_factory, METH_O,
      "Say what makes exceptions; called as errors.core_error is."},
     {"handle", hot_handle, METH_VARARGS, "What frees a store with its last reference."},
+    {"view", hot_view, METH_VARARGS, "What lends a value and gives its page back."},
     {"set_merges", hot_set_merges, METH_O, "Say what the names of merges mean."},
     {"set_pending", hot_set_pending, METH_O, "Say what start_*() give for later."},
     {"pack", items_pack, METH_VARARGS, "Items from a sequence of objects."},
@@ -748,6 +750,7 @@ PyMODINIT_FUNC PyInit__hot(void) {
                            add_type(module, &merge_spec, &hot.merge) < 0 ||
                            add_type(module, &items_spec, &hot.items) < 0 ||
                            add_type(module, &session_spec, &hot.session) < 0 ||
+                           add_type(module, &view_spec, &hot.view) < 0 ||
                            add_type(module, &async_spec, &hot.async_session) < 0 ||
                            add_type(module, &operation_spec, &hot.operation) < 0))
         Py_CLEAR(module);

@@ -130,7 +130,7 @@ static struct {
     struct merge *recent;
     PyObject *pending;                    /* the sentinel PENDING */
     PyObject *set_result, *set_exception; /* names of a future's methods */
-    PyTypeObject *codec, *merge, *items, *session, *async_session, *operation;
+    PyTypeObject *codec, *merge, *items, *session, *view, *async_session, *operation;
 } hot;
 
 static inline struct codec *key_codec(const struct session *self) {

@@ -6,6 +6,7 @@ A store whose log is larger than its memory: regions, scans, and devices that fa
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import random
 import subprocess
@@ -183,6 +184,61 @@ def test_values_up_to_a_page_come_back() -> None:
             assert got == [
                 bytes([key]) * sizes[(key + turn) % len(sizes)] for key in range(60)
             ]
+
+
+# --- borrowed values ----------------------------------------------------------------
+
+
+def test_a_view_keeps_its_page(store: pyfaster.FasterKv[int, bytes]) -> None:
+    """A borrowed value and its slices are intact while everything else leaves memory."""
+    store.flush()
+    key = KEYS - 1
+    with store.session() as session:
+        with session.read_view(key) as view:
+            assert view.readonly
+            part = view[1:4]
+        with pytest.raises(pyfaster.DeadlineError):
+            store.evict(timeout=0.05)
+        load(store, 1000)
+        assert bytes(part) == value_of(key)[1:4]
+        del part, view
+        store.evict()
+        assert store.stats().address_head == store.stats().address_tail
+        assert session.read(key) == value_of(key)
+
+
+def test_a_view_outlives_the_store_in_a_cycle() -> None:
+    """Whatever the collector takes first, the view's bytes are there until it goes."""
+    seen = []
+
+    class Holder:
+        def __del__(self) -> None:
+            seen.append(bytes(self.part))
+
+    holder: Any = Holder()
+    with open_on(MemoryDevice()) as store:
+        store[1] = b"value"
+        store.flush()
+        session = store.session()
+        manager = session.read_view(1)
+        holder.part = manager.__enter__()[1:]
+        holder.rest = [holder, manager, session, store]
+    del holder, manager, session, store
+    gc.collect()
+    assert seen == [b"alue"]
+
+
+def test_a_view_that_stays_does_not_hang_writers() -> None:
+    """Where a view keeps the only pages that could go, writers are told."""
+    with open_on(MemoryDevice(), memory="256KiB", page_size="16KiB") as store:
+        store[-1] = b"value"
+        store.flush()
+        with store.session() as session, session.read_view(-1) as view:
+            with pytest.raises(pyfaster.StoreFullError):
+                load(store)
+            assert bytes(view) == b"value"
+        load(store, 5000)
+        assert store[-1] == b"value"
 
 
 # --- devices that fail --------------------------------------------------------------

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyfaster import _hot
@@ -392,21 +391,10 @@ def view_open(kv: Kv, session: int, key: Buffer) -> tuple[int, memoryview | None
         status = lib.faster_view_open(session_c, data, len(data), view)
     if _check(status, "read_view") != lib.FASTER_OK:
         return status, None
-    pin = int(ffi.cast("uintptr_t", view))
-    _pins[pin] = (kv.handle, kv.c, view)
     # The last slice to go gives the record back.
-    pinned = ffi.gc(view.data, partial(_view_end, pin))
-    return status, memoryview(ffi.buffer(pinned, view.size)).toreadonly()
-
-
-#: What C needs for giving views back. Kept here, where no garbage collection can take
-#: the store away before the view.
-_pins: dict[int, tuple[object, Any, Any]] = {}
-
-
-def _view_end(pin: int, _data: Any) -> None:
-    _, store, view = _pins.pop(pin)
-    lib.faster_view_close(store, view)
+    parts = kv.c, view, ffi.addressof(lib, "faster_view_close")
+    addresses = (int(ffi.cast("uintptr_t", part)) for part in parts)
+    return status, memoryview(_hot.view(kv.handle, *addresses))
 
 
 def view_close(view: memoryview) -> None:
