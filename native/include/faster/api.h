@@ -278,6 +278,10 @@ int faster_forget(struct faster_session *session, struct faster_pending *pending
 /* How many operations are on their way: neither finished nor forgotten. */
 uint64_t faster_pending_count(struct faster_session *session);
 
+/* Bring all operations on their way to their end, at most so long; what they gave is
+ * fetched as usual.  Errors: FASTER_E_TIMEOUT.  Blocks: yes, up to timeout_ms. */
+int faster_drain(struct faster_session *session, uint32_t timeout_ms);
+
 /* Write a word of 8 bytes, the number 1, to a descriptor (an eventfd or a socket that
  * does not block) whenever the device has completed something; -1 for none. */
 int faster_session_notify(struct faster_session *session, int64_t descriptor);

@@ -83,6 +83,8 @@ static void fill_device(struct faster_kv *kv, struct faster_kv_stats *stats) {
         /* relaxed: as above */
         stats->device_read_bytes +=
             atomic_load_explicit(&s->queue->read_bytes, memory_order_relaxed);
+        /* relaxed: as above */
+        stats->pending += atomic_load_explicit(&s->queue->count, memory_order_relaxed);
     }
 }
 

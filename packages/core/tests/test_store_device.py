@@ -186,11 +186,28 @@ def test_values_up_to_a_page_come_back() -> None:
             ]
 
 
+def test_closing_the_store_ends_what_was_started() -> None:
+    """An update that waits for the device takes place before the store is gone."""
+    device = MemoryDevice()
+    with open_on(device) as store:
+        load(store)
+        store.evict()
+        session = store.session()
+        for key in range(100):
+            assert session.start_delete(key) is pyfaster.PENDING
+        assert store.stats().pending == 100
+        store._drain(10.0)
+        assert (store.stats().pending, store.stats().deletes) == (0, 100)
+        assert session.start_delete(200) is pyfaster.PENDING
+    with pytest.raises(pyfaster.ClosedError):
+        session.complete_pending()
+
+
 # --- borrowed values ----------------------------------------------------------------
 
 
 def test_a_view_keeps_its_page(store: pyfaster.FasterKv[int, bytes]) -> None:
-    """A borrowed value and its slices are intact while everything else leaves memory."""
+    """A borrowed value and its slices are intact while all else leaves memory."""
     store.flush()
     key = KEYS - 1
     with store.session() as session:

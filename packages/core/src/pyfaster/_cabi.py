@@ -301,6 +301,13 @@ def session_notify(session: int, descriptor: int) -> None:
     _check(lib.faster_session_notify(where, descriptor), "notifying")
 
 
+def session_drain(session: int, timeout_ms: int) -> int:
+    """
+    Bring the session's operations to their end; gives the status.
+    """
+    return int(lib.faster_drain(_session(session, "draining"), timeout_ms))
+
+
 # --- scans --------------------------------------------------------------------------
 
 

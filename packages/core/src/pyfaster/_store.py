@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 import warnings
 import weakref
 from collections import deque
@@ -143,6 +144,7 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         if not self.closed:
             with suppress(FasterError):
                 self.stats()  # events that nobody has been told of yet
+            self._drain(seconds)
         try:
             self._kv.close(round(seconds * 1000))
         except FasterError as error:
@@ -153,6 +155,19 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         except IndexError:
             return
         self.tell_plugins("pyfaster_store_closed")
+
+    def _drain(self, seconds: float) -> None:
+        """
+        Let updates that were started take place; a session that is in use sees to its
+        own.
+        """
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            sessions = [one for one in self._sessions if not one.closed]
+        for session in sessions:
+            left = max(0, round(1000 * (deadline - time.monotonic())))
+            with suppress(FasterError):
+                _cabi.session_drain(session.address, left)
 
     def __enter__(self) -> FasterKv[K, V]:
         """
