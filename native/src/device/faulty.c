@@ -158,7 +158,8 @@ static int faulty_poll(void *context) {
 /* Whether we owe completions that the device behind knows nothing of.  Inside. */
 static bool owes(const struct faster_faulty *faulty) {
     return faulty->held.first != NULL || faulty->never.first != NULL ||
-           faulty->foreign.first != NULL || faulty->late.first != NULL;
+           faulty->foreign.first != NULL || faulty->late.first != NULL ||
+           faulty->finishing;
 }
 
 /* V11.  In pieces, for a completion may come from behind or from us, and nobody tells

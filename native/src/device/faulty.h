@@ -111,6 +111,7 @@ struct faster_faulty {
     struct faster_faulty_stats stats;
     uint64_t number;     /* of the last request, over all kinds */
     uint64_t unreported; /* completed by us since the last poll or wait */
+    bool finishing;      /* our thread completes a request that is on no list now */
     struct fault_list held;
     struct fault_list never;
     struct fault_list late;

@@ -383,9 +383,11 @@ void fault_thread(void *context) {
             condition_wait(&faulty->changes, &faulty->lock, PIECE_MS);
             continue;
         }
+        faulty->finishing = true;
         lock_leave(&faulty->lock);
         finish(op, op->code, op->bytes);
         lock_enter(&faulty->lock);
+        faulty->finishing = false;
     }
     lock_leave(&faulty->lock);
 }

@@ -28,7 +28,12 @@ def test_the_entry_point_names_the_plugin() -> None:
 def test_the_scheme() -> None:
     """The hook gives one scheme, with what the device promises."""
     (scheme,) = _plugin.pyfaster_devices()
-    promised = {"durable": True, "truncates": True, "fork_safe": False}
+    promised = {
+        "directory": True,
+        "durable": True,
+        "truncates": True,
+        "fork_safe": False,
+    }
     assert scheme == DeviceScheme("file", open_file, promised)
 
 
