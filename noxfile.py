@@ -12,8 +12,7 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / ".ci"))
 from environments import ctest, install, matrix  # noqa: E402 - found by the line above
 
-# A new plugin is one more word here.
-PLUGINS = ("codecs", "devices-file", "devices-uring")
+PLUGINS = ("codecs", "devices-file", "devices-uring")  # one more word for a new one
 PACKAGES = ("core", *PLUGINS)
 MATRIX = matrix(PLUGINS)
 NAMES = [f"{python} {'+'.join(some) or 'none'}" for python, some in MATRIX]
@@ -23,9 +22,10 @@ nox.options.download_python = "never"
 
 @nox.session
 def quickstart(session: nox.Session) -> None:
-    """Build and install the store, and let it count words."""
-    session.install("./packages/core")
-    session.run("python", "-m", "pyfaster", "demo", "wordcount")
+    """Build and install the store; let it count words, and hold more than memory."""
+    session.install("./packages/core", "./packages/devices-file")
+    for demo in ("wordcount", "larger-than-memory"):
+        session.run("python", "-m", "pyfaster", "demo", demo)
 
 
 @nox.session
@@ -71,10 +71,9 @@ def lint(session: nox.Session) -> None:
     install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    places = [*ROOT.glob("native/[!b]*/"), *ROOT.glob("packages/*/csrc/")]
-    sources = [str(path) for place in places for path in place.rglob("*.[ch]")]
+    files = [*ROOT.glob("native/[!b]*/**/*.[ch]"), *ROOT.glob("packages/*/csrc/*.[ch]")]
     style = "--style=file:native/.clang-format"
-    session.run("clang-format", "--dry-run", "--Werror", style, *sources)
+    session.run("clang-format", "--dry-run", "--Werror", style, *map(str, files))
 
 
 @nox.session

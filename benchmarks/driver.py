@@ -13,13 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from benchmarks.cases import Case, Shape
 from benchmarks.contenders import REFERENCE
 from benchmarks.figures import Series
+from benchmarks.sizes import Budget
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -156,11 +157,14 @@ class Roster:
         missing: Contender -> why it cannot be measured here.
 
         settings: Contender -> how its store was set up.
+
+        budget: What contenders may have of memory, if that is bounded.
     """
 
     names: Sequence[str]
     missing: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    budget: Budget | None = None
 
     def start(self, shape: Shape, items: int, seed: int, say: Say) -> list[Process]:
         """
@@ -188,6 +192,8 @@ class Roster:
             "items": items,
             "seed": seed,
         }
+        if self.budget is not None:
+            command["budget"] = asdict(self.budget)
         try:
             process = Process(name, command)
         except ContenderMissingError as reason:

@@ -13,7 +13,16 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("pyfaster", "numpy", "lmdb", "rocksdict", "plyvel")
+PACKAGES = (
+    "pyfaster",
+    "pyfaster-devices-file",
+    "pyfaster-devices-uring",
+    "numpy",
+    "lmdb",
+    "rocksdict",
+    "plyvel",
+    "uvloop",
+)
 
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 

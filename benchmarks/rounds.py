@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.cases import WORKLOADS, Case, Shape, case_of
-from benchmarks.contenders import find
+from benchmarks.contenders import find, find_bounded
 from benchmarks.contenders.base import Chunk, Contender, Handle
 from benchmarks.generators import Numbers, Requests
 from benchmarks.operations import BUMP, READ, WRITE, Model, Plan, plan
+from benchmarks.sizes import Budget
 
 #: Items loaded by one call, so that loading needs little memory beside the store.
 LOAD_CHUNK = 100_000
@@ -53,7 +54,7 @@ class Rounds:
         shape = Shape(number(command, "key_size"), number(command, "value_size"))
         items = number(command, "items")
         self._seed = number(command, "seed")
-        self._contender: Contender = find(self._name)(shape, folder)
+        self._contender = make_contender(self._name, command, shape, folder)
         self._model = Model(items)
         self._requests = Requests(items, self._seed)
         for first in range(0, items, LOAD_CHUNK):
@@ -147,6 +148,19 @@ class Rounds:
         Close the contender's store.
         """
         self._contender.close()
+
+
+def make_contender(
+    name: str, command: dict[str, object], shape: Shape, folder: Path
+) -> Contender:
+    """
+    Make a contender, within a budget where the command has one.
+    """
+    budget = command.get("budget")
+    if isinstance(budget, dict):
+        items = number(command, "items")
+        return find_bounded(name)(shape, folder, items, Budget(**budget))
+    return find(name)(shape, folder)
 
 
 def number(command: dict[str, object], name: str) -> int:

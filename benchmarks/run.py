@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import machine, schema
-from benchmarks.bars.runner import SMOKE, BarResults, BarSettings, run_bars
+from benchmarks.bars.results import SMOKE, BarResults, BarSettings
+from benchmarks.bars.runner import run_bars
 from benchmarks.bars.spec import BARS, GROUPS
 from benchmarks.cases import Case, grid
 from benchmarks.contenders import CONTENDERS
@@ -120,7 +121,12 @@ def bar_settings(options: argparse.Namespace) -> BarSettings:
     Give the bars' sizes.
     """
     base = SMOKE if options.smoke else BarSettings()
-    return replace(base, seed=options.seed, rounds=options.rounds or base.rounds)
+    return replace(
+        base,
+        seed=options.seed,
+        rounds=options.rounds or base.rounds,
+        device_rounds=options.rounds or base.device_rounds,
+    )
 
 
 def run(options: argparse.Namespace, wanted: Wanted) -> dict[str, object]:

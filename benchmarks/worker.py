@@ -28,6 +28,9 @@ ROLES = {
     "fixed": ("benchmarks.bars.fixed", "Fixed"),
     "memory": ("benchmarks.bars.memory", "Memory"),
     "latency": ("benchmarks.bars.latency", "Latency"),
+    "tiered": ("benchmarks.bars.tiered", "Tiered"),
+    "cold-lmdb": ("benchmarks.bars.cold_lmdb", "ColdLmdb"),
+    "bounded": ("benchmarks.bars.bounded", "Bounded"),
 }
 
 

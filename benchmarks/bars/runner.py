@@ -6,121 +6,20 @@ Measures what the bars need, group by group, one large process at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
+from benchmarks.bars import device
+from benchmarks.bars.results import BarResults, BarSettings, Rounds, real
 from benchmarks.bars.spec import BARS, GROUPS, result_of
 from benchmarks.cases import Case, Shape
 from benchmarks.driver import (
     ContenderMissingError,
     MeasuringError,
     Process,
-    Roster,
     Say,
     close_all,
     measure,
 )
 from benchmarks.figures import Series, median, ratios
-
-Rounds = dict[str, list[float]]
-
-
-@dataclass(frozen=True, slots=True)
-class BarSettings:
-    """
-    How large the bars are run.
-
-    Attributes:
-        items: Items for single operations.
-
-        operations: Reads and bumps of one round; inserts are a fifth of it.
-
-        fixed_items: Items of the store that batches are measured on.
-
-        batch: Keys in a batch.
-
-        calls: Batches in a round.
-
-        memory_items: Inserts while memory is watched; a little beyond the point where
-            the index doubles, so that the worst moment is seen.
-
-        memory_chunk: Inserts between two samples.
-
-        memory_from: Samples with fewer items are not judged: fixed costs dominate.
-
-        small, large: Items of the two stores that batch times are compared at.
-
-        latency_items: Inserts that are timed one by one.
-
-        judged: False when sizes are too small for a verdict.
-    """
-
-    items: int = 1_000_000
-    operations: int = 1_000_000
-    fixed_items: int = 16_000_000
-    batch: int = 65_536
-    calls: int = 64
-    memory_items: int = 18_000_000
-    memory_chunk: int = 250_000
-    memory_from: int = 4_000_000
-    small: int = 1_000_000
-    large: int = 50_000_000
-    latency_items: int = 20_000_000
-    rounds: int = 5
-    seed: int = 1
-    judged: bool = True
-
-
-SMOKE = BarSettings(
-    items=2_000,
-    operations=2_000,
-    fixed_items=20_000,
-    batch=512,
-    calls=4,
-    memory_items=40_000,
-    memory_chunk=5_000,
-    memory_from=20_000,
-    small=2_000,
-    large=20_000,
-    latency_items=20_000,
-    rounds=1,
-    judged=False,
-)
-
-
-@dataclass(slots=True)
-class BarResults:
-    """
-    What the bars gave.
-
-    Attributes:
-        bars: One line for each bar that was measured.
-
-        orientation: Measurements without a bar: name, text, unit, figures.
-
-        missing: Bar -> why it was not measured.
-
-        contenders_missing, contender_settings: As in `Roster`.
-    """
-
-    bars: list[dict[str, object]] = field(default_factory=list)
-    orientation: list[dict[str, object]] = field(default_factory=list)
-    missing: dict[str, str] = field(default_factory=dict)
-    contenders_missing: dict[str, str] = field(default_factory=dict)
-    contender_settings: dict[str, str] = field(default_factory=dict)
-
-    def roster(self, *names: str) -> Roster:
-        """
-        Give a roster whose findings end up here.
-        """
-        return Roster(names, self.contenders_missing, self.contender_settings)
-
-    def note(self, name: str, what: str, unit: str, figures: dict[str, object]) -> None:
-        """
-        Keep a measurement that has no bar.
-        """
-        self.orientation.append(
-            {"name": name, "what": what, "unit": unit, "figures": figures}
-        )
 
 
 def run_bars(wanted: Sequence[str], settings: BarSettings, say: Say) -> BarResults:
@@ -139,6 +38,7 @@ def run_bars(wanted: Sequence[str], settings: BarSettings, say: Say) -> BarResul
         "memory": measure_memory,
         "scale": measure_scale,
         "latency": measure_latency,
+        **device.MEASURES,
     }
     for group in GROUPS:
         chosen = [
@@ -149,7 +49,11 @@ def run_bars(wanted: Sequence[str], settings: BarSettings, say: Say) -> BarResul
         if not chosen and group not in wanted:
             continue
         say(f"bars: {group}")
-        rounds = measures[group](settings, results, say)
+        try:
+            rounds = measures[group](settings, results, say)
+        except ContenderMissingError as reason:
+            results.missing.update({bar.name: str(reason) for bar in chosen})
+            continue
         for bar in chosen:
             if bar.name not in rounds:
                 results.missing.setdefault(bar.name, "its contender is not installed")
@@ -296,15 +200,6 @@ def measure_fixed(settings: BarSettings, results: BarResults, say: Say) -> Round
         for label, millions in (("low", 1.7), ("high", 3.0)):
             rounds[f"{kind}-many-vs-{label}"] = [1e3 / one / millions for one in series]
     return rounds
-
-
-def real(value: object) -> float:
-    """
-    Take a number out of an answer.
-    """
-    if not isinstance(value, (int, float)):
-        raise MeasuringError(f"a number was expected, not {value!r}")
-    return float(value)
 
 
 def measure_threads(settings: BarSettings, results: BarResults, say: Say) -> Rounds:

@@ -95,6 +95,90 @@ def originals(kind: str) -> tuple[Bar, ...]:
     )
 
 
+#: Sizes of data and memory, as they stand in the text of several bars.
+TEN_TIMES = "100 B values, data 10 times the log's memory"
+
+DEVICE_BARS = (
+    *(
+        Bar(
+            f"device-load-{scheme}",
+            "device-loads",
+            f"upsert_many on the device {scheme}, {TEN_TIMES}, until all is written: "
+            "rate relative to the lower of raw sequential writes and a store in memory",
+            AT_LEAST,
+            0.7,
+            "x rate",
+        )
+        for scheme in ("uring", "file")
+    ),
+    Bar(
+        "device-read-many",
+        "device-reads",
+        f"read_many of uniform keys on uring, {TEN_TIMES}: device reads relative to "
+        "raw random reads of 4 KiB, 64 in flight, of the same files",
+        AT_LEAST,
+        0.85,
+        "x rate",
+    ),
+    Bar(
+        "device-read-vs-lmdb",
+        "device-reads",
+        f"read_many of uniform keys on uring, {TEN_TIMES}: speed relative to lmdb "
+        "getmulti with the same budget as the system's cache of its file",
+        AT_LEAST,
+        5.0,
+        "x speed",
+    ),
+    *(
+        Bar(
+            f"device-async-{loop}",
+            "device-reads",
+            f"1,000 awaited reads in flight on uring, {loop}, {TEN_TIMES}: device "
+            "reads relative to raw random reads of 4 KiB, 64 in flight",
+            AT_LEAST,
+            0.6,
+            "x rate",
+        )
+        for loop in ("asyncio", "uvloop")
+    ),
+    Bar(
+        "device-hits",
+        "device-reads",
+        "99th percentile of single reads of keys in memory while another thread reads "
+        "from the device, relative to that without",
+        AT_MOST,
+        5.0,
+        "x time",
+    ),
+    *(
+        Bar(
+            f"device-zipf-{mode}",
+            "device-zipf",
+            f"YCSB B, zipf 0.99, 100 B values, {what}, data 4 times all memory: speed "
+            "relative to rocksdict with the same budget",
+            AT_LEAST,
+            3.0,
+            "x speed",
+        )
+        for mode, what in (
+            ("batch", "batches of 1,024"),
+            ("single", "single operations"),
+        )
+    ),
+    *(
+        Bar(
+            f"device-budget-{scheme}",
+            "device-budget",
+            f"high-water mark of a process that writes 20 times its budget of 1 KiB "
+            f"values to the device {scheme}, relative to the budget x 1.15 + 60 MB",
+            AT_MOST,
+            1.0,
+            "x bound",
+        )
+        for scheme in ("uring", "file")
+    ),
+)
+
 BARS = (
     *singles("declared sizes", ""),
     *singles("plain bytes", "-varlen"),
@@ -177,12 +261,25 @@ BARS = (
         2.0,
         "x time",
     ),
+    *DEVICE_BARS,
 )
 
 #: Measurements without a bar.
 ORIENTATION_GROUPS = ("latency",)
 
-GROUPS = ("singles", "counts", "fixed", "threads", "memory", "scale", "latency")
+GROUPS = (
+    "singles",
+    "counts",
+    "fixed",
+    "threads",
+    "memory",
+    "scale",
+    "latency",
+    "device-loads",
+    "device-reads",
+    "device-zipf",
+    "device-budget",
+)
 
 
 def verdict(bar: Bar, figure: float, *, judged: bool) -> str:

@@ -111,8 +111,11 @@ class Pyfaster(Contender):
             package: Any = importlib.import_module("pyfaster")
         except ImportError as error:
             raise UnavailableError(str(error)) from error
-        self.store = package.open(**self._types(package))
+        self.store = self._open(package)
         self._sessions: list[Any] = []
+
+    def _open(self, package: Any) -> Any:
+        return package.open(**self._types(package))
 
     def _types(self, package: Any) -> dict[str, Any]:
         sizes = {8: package.UInt64}

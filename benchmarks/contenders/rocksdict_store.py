@@ -60,6 +60,13 @@ class Rocksdict(Contender):
         except ImportError as error:
             raise UnavailableError(str(error)) from error
         self._package = package
+        where = str(directory / "rocksdict")
+        self._database = package.Rdict(where, self._options(package))
+        writing = package.WriteOptions()
+        writing.disable_wal = True
+        self._database.set_write_options(writing)
+
+    def _options(self, package: Any) -> Any:
         options = package.Options(raw_mode=True)
         options.create_if_missing(True)
         table = package.BlockBasedOptions()
@@ -67,10 +74,7 @@ class Rocksdict(Contender):
         table.set_bloom_filter(10.0, False)
         options.set_block_based_table_factory(table)
         options.set_compression_type(package.DBCompressionType.none())
-        self._database = package.Rdict(str(directory / "rocksdict"), options)
-        writing = package.WriteOptions()
-        writing.disable_wal = True
-        self._database.set_write_options(writing)
+        return options
 
     @classmethod
     def settings(cls) -> str:

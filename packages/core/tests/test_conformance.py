@@ -31,6 +31,9 @@ from pyfaster.testing.conformance.reference import (
     places,
 )
 
+#: The suite is the same whatever else is installed.
+pytestmark = pytest.mark.once
+
 SEGMENT = 1 << 20
 
 #: Every device here, as a factory that is made anew for each use.

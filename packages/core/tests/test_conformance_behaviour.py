@@ -25,6 +25,9 @@ from pyfaster.testing.conformance.reference import (
     places,
 )
 
+#: The suite is the same whatever else is installed.
+pytestmark = pytest.mark.once
+
 SEGMENT = 1 << 20
 
 # --- the mutants --------------------------------------------------------------------

@@ -11,6 +11,9 @@ import pytest
 from pyfaster.testing import FaultyDevice, MemoryDevice, Rule
 from pyfaster.testing.conformance import run_conformance
 
+#: The suite is the same whatever else is installed.
+pytestmark = pytest.mark.once
+
 SEGMENT = 1 << 20
 
 #: A fault that breaks a promise, and the check that guards it.

@@ -14,6 +14,9 @@ import pytest
 
 from pyfaster.testing.conformance import CHECKS
 
+#: The suite is the same whatever else is installed.
+pytestmark = pytest.mark.once
+
 #: A pytest plugin of a project that has a right and a broken device.
 PROJECT = """
 import pyfaster

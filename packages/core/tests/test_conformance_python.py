@@ -18,6 +18,9 @@ from pyfaster.testing.conformance.reference import (
     places,
 )
 
+#: The suite is the same whatever else is installed.
+pytestmark = pytest.mark.once
+
 SEGMENT = 1 << 20
 MUTANTS: list[tuple[type[PythonReference], str]] = []
 

@@ -13,6 +13,9 @@ from pyfaster.protocols import DeviceSettings
 from pyfaster.testing.conformance import CHECKS, SEGMENT_SIZE, Check, Suite
 from pyfaster_devices_file._device import open_file
 
+#: The suite is the same whatever else is installed.
+pytestmark = pytest.mark.once
+
 #: Options of each device that is checked. "try" because not every file system that
 #: tests are run on can go past the page cache.
 DEVICES: dict[str, dict[str, object]] = {

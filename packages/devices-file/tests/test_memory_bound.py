@@ -84,4 +84,5 @@ def test_memory_stays_below_the_budget_and_a_little(
     said = json.loads(done.stdout)
     assert said["wrong"] == 0
     assert said["size"] >= TIMES * BUDGET * 0.99
-    assert said["written"] <= said["peak"] <= BUDGET * FACTOR + CONSTANT, said
+    # The kernel's mark lags a little behind, so the later one may be the lower one.
+    assert max(said["written"], said["peak"]) <= BUDGET * FACTOR + CONSTANT, said

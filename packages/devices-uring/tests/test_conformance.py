@@ -13,6 +13,9 @@ from pyfaster.protocols import DeviceSettings
 from pyfaster.testing.conformance import CHECKS, SEGMENT_SIZE, Check, Suite
 from pyfaster_devices_uring._fallback import open_uring
 
+#: The suite is the same whatever else is installed.
+pytestmark = pytest.mark.once
+
 #: Options of each device that is checked. Where the kernel has no ring to give, they
 #: fall back to files and are checked as such.
 DEVICES: dict[str, dict[str, object]] = {

@@ -161,11 +161,7 @@ def open(
         full = full.on_device()
     sizes = _layout(key_codec, value_codec, full.page_size)
     home = _open_device(place, full)
-    try:
-        kv = _open_core(full, number, value_codec, sizes, home)
-    except BaseException:
-        home.close()
-        raise
+    kv = _open_core(full, number, value_codec, sizes, home)
     codecs = {"key_codec": key_codec, "value_codec": value_codec}
     store: FasterKv[Any, Any] = FasterKv(
         kv, name=home.name, home=home, config=full, registry=registry, **codecs
@@ -297,7 +293,9 @@ def _open_core(
     sizes: dict[str, int],
     home: Home,
 ) -> _cabi.Kv:
-
+    """
+    Start the core; the home is let go when it refuses.
+    """
     try:
         return _cabi.kv_open(
             device=home.hand_over(),
@@ -313,8 +311,11 @@ def _open_core(
             index_permille=round(config.index_fraction * 1000),
             sessions_max=config.sessions_max,
         )
-    except FasterError as error:
-        raise _explain(error, config) from error
+    except BaseException as error:
+        home.close()
+        if isinstance(error, FasterError):
+            raise _explain(error, config) from error
+        raise
 
 
 def _explain(error: FasterError, config: StoreConfig) -> FasterError:

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""
+How large the bars are run, and where what they gave is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from benchmarks.driver import MeasuringError, Roster
+
+Rounds = dict[str, list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class BarSettings:
+    """
+    How large the bars are run.
+
+    Attributes:
+        items: Items for single operations.
+
+        operations: Reads and bumps of one round; inserts are a fifth of it.
+
+        fixed_items: Items of the store that batches are measured on.
+
+        batch: Keys in a batch.
+
+        calls: Batches in a round.
+
+        memory_items: Inserts while memory is watched; a little beyond the point where
+            the index doubles, so that the worst moment is seen.
+
+        memory_chunk: Inserts between two samples.
+
+        memory_from: Samples with fewer items are not judged: fixed costs dominate.
+
+        small, large: Items of the two stores that batch times are compared at.
+
+        latency_items: Inserts that are timed one by one.
+
+        device_items: Items of the stores on a device, ten times their log's memory.
+
+        device_rounds: Rounds of the bars on devices, which take long.
+
+        raw_seconds: How long a round of raw reads lasts.
+
+        cold_keys, cold_batch: Reads of a round, and how many make a batch.
+
+        async_keys, async_tasks: Reads of a round, and how many are in flight.
+
+        hot_keys, hot_samples: Keys in memory, and reads of them timed one by one.
+
+        zipf_items, zipf_operations: Items, and operations of a round.
+
+        bounded_memory: Budget of the process whose memory is watched, in bytes.
+
+        judged: False when sizes are too small for a verdict.
+    """
+
+    items: int = 1_000_000
+    operations: int = 1_000_000
+    fixed_items: int = 16_000_000
+    batch: int = 65_536
+    calls: int = 64
+    memory_items: int = 18_000_000
+    memory_chunk: int = 250_000
+    memory_from: int = 4_000_000
+    small: int = 1_000_000
+    large: int = 50_000_000
+    latency_items: int = 20_000_000
+    device_items: int = 8_388_000
+    device_rounds: int = 3
+    raw_seconds: float = 2.0
+    cold_keys: int = 262_144
+    cold_batch: int = 16_384
+    async_keys: int = 100_000
+    async_tasks: int = 1_000
+    hot_keys: int = 1_000
+    hot_samples: int = 1_000_000
+    zipf_items: int = 4_194_000
+    zipf_operations: int = 200_000
+    bounded_memory: int = 128 << 20
+    rounds: int = 5
+    seed: int = 1
+    judged: bool = True
+
+
+SMOKE = BarSettings(
+    items=2_000,
+    operations=2_000,
+    fixed_items=20_000,
+    batch=512,
+    calls=4,
+    memory_items=40_000,
+    memory_chunk=5_000,
+    memory_from=20_000,
+    small=2_000,
+    large=20_000,
+    latency_items=20_000,
+    device_items=16_000,
+    device_rounds=1,
+    raw_seconds=0.1,
+    cold_keys=4_000,
+    cold_batch=1_000,
+    async_keys=2_000,
+    async_tasks=100,
+    hot_keys=100,
+    hot_samples=2_000,
+    zipf_items=16_000,
+    zipf_operations=1_000,
+    bounded_memory=4 << 20,
+    rounds=1,
+    judged=False,
+)
+
+
+@dataclass(slots=True)
+class BarResults:
+    """
+    What the bars gave.
+
+    Attributes:
+        bars: One line for each bar that was measured.
+
+        orientation: Measurements without a bar: name, text, unit, figures.
+
+        missing: Bar -> why it was not measured.
+
+        contenders_missing, contender_settings: As in `Roster`.
+    """
+
+    bars: list[dict[str, object]] = field(default_factory=list)
+    orientation: list[dict[str, object]] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    contenders_missing: dict[str, str] = field(default_factory=dict)
+    contender_settings: dict[str, str] = field(default_factory=dict)
+
+    def roster(self, *names: str) -> Roster:
+        """
+        Give a roster whose findings end up here.
+        """
+        return Roster(names, self.contenders_missing, self.contender_settings)
+
+    def note(self, name: str, what: str, unit: str, figures: dict[str, object]) -> None:
+        """
+        Keep a measurement that has no bar.
+        """
+        self.orientation.append(
+            {"name": name, "what": what, "unit": unit, "figures": figures}
+        )
+
+
+def real(value: object) -> float:
+    """
+    Take a number out of an answer.
+    """
+    if not isinstance(value, (int, float)):
+        raise MeasuringError(f"a number was expected, not {value!r}")
+    return float(value)
