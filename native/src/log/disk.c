@@ -343,15 +343,21 @@ static bool is_lack_of_space(int status) {
     return status == -ENOSPC;
 }
 
-/* The oldest write has failed: try again after a pause, or give up. */
-static void mend_write(struct hlog *log, struct disk_write *write) {
+/* The oldest write has failed: try again after a pause, or give up.  A device that is
+ * full for now has not failed; it must be polled, though, so that it has room again:
+ * false. */
+static bool mend_write(struct hlog *log, struct disk_write *write) {
     struct hlog_disk *disk = log->disk;
-    if (write->attempts >= DISK_ATTEMPTS) {
+    bool full = write->status == -EAGAIN;
+    if (full) {
+        write->attempts = 0;
+    } else if (write->attempts >= DISK_ATTEMPTS) {
         stop_writing(disk, write);
-        return;
+        return true;
     }
     thread_pause_us((uint32_t)BACKOFF_US << write->attempts);
     start_write(log, write);
+    return !full;
 }
 
 /* Move flushed_until over the writes that are done, oldest first (I1). */
@@ -366,7 +372,9 @@ static bool reap(struct hlog *log) {
         }
         any = true;
         if (write->status != FASTER_OK) {
-            mend_write(log, write);
+            if (!mend_write(log, write)) {
+                break;
+            }
             continue;
         }
         /* relaxed: the worker's own again */
@@ -480,8 +488,7 @@ static bool make_room(struct hlog *log) {
     bool moved = advance_head(log, target > needed ? target : needed);
     moved |= prepare_frames(log, wanted);
     uint64_t head = hlog_head(log) & ~(log->page_size - 1);
-    bool stuck =
-        load(&disk->ready_until) < wanted && load(&disk->closed_until) < head;
+    bool stuck = load(&disk->ready_until) < wanted && load(&disk->closed_until) < head;
     /* relaxed: a hint for those who find no page ready */
     atomic_store_explicit(&disk->pinned, stuck, memory_order_relaxed);
     return moved;

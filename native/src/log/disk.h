@@ -56,8 +56,9 @@
  * Threads    disk_work and disk_detach: the worker, or after it was stopped.  Others:
  *            any.
  * Errors     The device's: a write that fails DISK_ATTEMPTS times stops all writes
- *            (L4).  Nothing in memory is dropped; appends go on while there is room and
- *            then get the error; disk_resume tries again.
+ *            (L4); -EAGAIN, from a device that is full for now, does not count.
+ *            Nothing in memory is dropped; appends go on while there is room and then
+ *            get the error; disk_resume tries again.
  * Limits     DISK_WRITES_MAX writes of at most DISK_WRITE_SIZE in flight
  * Source     Chandramouli et al., SIGMOD 2018, section 5.2
  * Tests      tests/log/{validate_disk,torture_disk}.c

@@ -36,7 +36,7 @@
  * Limits     none
  * Source     Chen et al., ICDE 2004, and Kocberber et al., VLDB 2015, on prefetching
  *            groups of independent lookups
- * Tests      tests/store/{validate_batch,torture_batch}.c
+ * Tests      tests/store/{validate_batch,validate_batch_disk,torture_batch}.c
  */
 #ifndef FASTER_STORE_BATCH_H
 #define FASTER_STORE_BATCH_H

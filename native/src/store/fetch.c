@@ -77,8 +77,13 @@ void fetch_submit(struct faster_pending *pending) {
     uint64_t done = pending->read_done;
     uint64_t size = pending->read_size - done;
     size = most != 0 && size > most ? most : size;
-    int status = device_read(queue->device, pending->read_from + done,
+    struct hlog *log = &queue->kv->log;
+    int status = disk_enter_device(log);
+    if (status == FASTER_OK) {
+        status = device_read(queue->device, pending->read_from + done,
                              pending->buffer + done, size, &pending->request);
+        disk_leave_device(log);
+    }
     if (status != 0) {
         pending->request.finish(&pending->request, status, 0);
     }

@@ -325,7 +325,7 @@ int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **out
 /* End the device, which completes what is in flight, before the memory goes. */
 static void release_device(struct faster_kv *kv) {
     if (kv->log.disk != NULL) {
-        (void)device_close(disk_device(&kv->log));
+        (void)disk_close(&kv->log);
     }
 }
 

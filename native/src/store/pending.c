@@ -14,11 +14,7 @@ enum {
     UNUSED_MAX = 1024,
     UNUSED_BUFFER_MAX = 16 << 10,
     /* Operations that one entry brings forward (E5). */
-    RUN_BLOCK = 64,
-    /* How long a waiter sleeps before it looks again by itself: a device that others
-     * drive, too, may complete its operation without waking it. */
-    REST_MS = 10,
-    REST_DRIVEN_MS = 1
+    RUN_BLOCK = 64
 };
 
 /* --- lists (I1) ------------------------------------------------------------------- */
@@ -343,7 +339,9 @@ static int attempt_all(struct faster_session *session, struct faster_pending *pe
            result == FASTER_SHORT) { /* ends: values are finite */
         if (update->kind == UPDATE_RMW && !pending->reads) {
             update->out = pending->out;
-            update->capacity = pending->out_capacity;
+            update->capacity = pending->out_capacity < pending->out_limit
+                                   ? pending->out_capacity
+                                   : pending->out_limit;
             update->out_size = &pending->value_size;
         }
         KV_ATTEMPT(session, result, attempt(session, pending));
@@ -734,51 +732,24 @@ int pending_run(struct faster_session *session, struct faster_pending *pending,
     return result;
 }
 
-static bool has_arrived(struct pending_queue *queue) {
-    return atomic_load_explicit(&queue->arrived, memory_order_seq_cst) != NULL; /* M2 */
-}
-
-void pending_rest(struct faster_session *session, uint64_t most_ms) {
-    struct pending_queue *queue = session->queue;
-    bool driven = (queue->device->capabilities & FASTER_DEVICE_DRIVEN) != 0;
-    uint32_t slice = driven ? REST_DRIVEN_MS : REST_MS;
-    slice = most_ms < slice ? (uint32_t)most_ms : slice;
-    (void)device_poll(queue->device);
-    if (has_arrived(queue)) {
-        return;
-    }
-    if (queue->again.first != NULL) {
-        faster_session_wait(session);
-    } else if (driven) {
-        (void)device_wait(queue->device, slice);
-    } else {
-        atomic_store_explicit(&queue->sleeping, true, memory_order_seq_cst); /* M2 */
-        if (!has_arrived(queue)) {
-            (void)wakeup_wait_ms(&queue->wakeup, slice);
-        }
-        atomic_store_explicit(&queue->sleeping, false, memory_order_seq_cst); /* M2 */
-    }
-}
-
-int faster_wait(struct faster_session *session, struct faster_pending *pending,
-                uint32_t timeout_ms) {
+int faster_drain(struct faster_session *session, uint32_t timeout_ms) {
     uint64_t deadline = clock_ms() + timeout_ms;
-    if (session->queue == NULL) {
-        return pending == NULL ? FASTER_NOT_FOUND : -EINVAL;
-    }
-    for (;;) { /* ends at the deadline at the latest */
+    while (session->queue != NULL) { /* ends at the deadline at the latest */
         bool ready = false;
-        int result = pending_run(session, pending, &ready);
-        if (ready || (result != FASTER_OK && result != FASTER_RETRY)) {
-            return ready ? FASTER_OK : result;
+        int result = pending_run(session, NULL, &ready);
+        if (result < 0) {
+            return result;
         }
         uint64_t now = clock_ms();
+        if (count_of(session->queue) == 0) {
+            break;
+        }
         if (now >= deadline) {
-            (void)device_poll(session->queue->device); /* device.h V10 */
             return FASTER_E_TIMEOUT;
         }
         pending_rest(session, deadline - now);
     }
+    return FASTER_OK;
 }
 
 int faster_next_finished(struct faster_session *session,
@@ -800,31 +771,6 @@ int faster_next_finished(struct faster_session *session,
     return first != NULL ? FASTER_OK : FASTER_NOT_FOUND;
 }
 
-static uint32_t kind_of(const struct faster_pending *pending) {
-    static const uint8_t kinds[] = {
-        [UPDATE_UPSERT] = FASTER_UPSERT,   [UPDATE_INSERT] = FASTER_INSERT,
-        [UPDATE_DELETE] = FASTER_DELETE,   [UPDATE_RMW] = FASTER_RMW,
-        [UPDATE_COMPARE] = FASTER_COMPARE, [UPDATE_DISCARD] = FASTER_DISCARD,
-    };
-    return pending->reads ? FASTER_READ : kinds[pending->update.kind];
-}
-
-void faster_result_of(const struct faster_pending *pending,
-                      struct faster_result *result) {
-    bool valued = pending->status == FASTER_OK;
-    *result = (struct faster_result){
-        .kind = kind_of(pending),
-        .status = pending->status,
-        .context = pending->context,
-        .serial = pending->serial,
-        .key = pending->update.key,
-        .key_size = pending->update.key_size,
-        .value = valued ? pending->value : NULL,
-        .value_size = valued ? pending->value_size : 0,
-        .device_reads = pending->device_reads,
-    };
-}
-
 int faster_forget(struct faster_session *session, struct faster_pending *pending) {
     struct pending_queue *queue = pending->queue;
     int result = session_enter(session);
@@ -843,24 +789,5 @@ int faster_forget(struct faster_session *session, struct faster_pending *pending
         count_by(queue, -1);
     }
     session_leave(session);
-    return FASTER_OK;
-}
-
-uint64_t faster_pending_count(struct faster_session *session) {
-    struct pending_queue *queue = session->queue;
-    if (queue == NULL || session_enter(session) != FASTER_OK) {
-        return 0;
-    }
-    uint64_t count = count_of(queue);
-    session_leave(session);
-    return count;
-}
-
-int faster_session_notify(struct faster_session *session, int64_t descriptor) {
-    if (session->queue == NULL) {
-        return FASTER_OK;
-    }
-    atomic_store_explicit(&session->queue->notify, descriptor,
-                          memory_order_release); /* M1, with finish_read */
     return FASTER_OK;
 }

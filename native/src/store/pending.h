@@ -49,7 +49,8 @@
  * Limits     none on how many; each takes its key, value and a read buffer from the
  *            budget
  * Source     Chandramouli et al., SIGMOD 2018, section 5.3 (asynchronous operations)
- * Tests      tests/store/{validate_pending,torture_pending,fault_device}.c
+ * Tests      tests/store/{validate_pending,validate_pending_faults,torture_pending,
+ *            validate_close_device,fault_device}.c
  */
 #ifndef FASTER_STORE_PENDING_H
 #define FASTER_STORE_PENDING_H

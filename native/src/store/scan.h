@@ -38,7 +38,7 @@
  * Errors     -ENOMEM, FASTER_E_CORRUPT, the device's
  * Limits     none
  * Source     Chandramouli et al., SIGMOD 2018, section 5 (log scan)
- * Tests      tests/store/{validate_scan,validate_scan_disk}.c
+ * Tests      tests/store/{validate_scan,validate_scan_disk,torture_scan_disk}.c
  */
 #ifndef FASTER_STORE_SCAN_H
 #define FASTER_STORE_SCAN_H

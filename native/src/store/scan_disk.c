@@ -79,8 +79,8 @@ static int collect(const struct scan *scan, uint8_t *bytes, uint64_t until,
     return FASTER_OK;
 }
 
-/* Find out whether an item is the newest of its key below the end: at once, or by a walk
- * on the device that begins at *walk. */
+/* Find out whether an item is the newest of its key below the end: at once, or by a
+ * walk on the device that begins at *walk. */
 static int judge(struct scan *scan, struct scan_item *item, uint64_t *walk) {
     const struct record_layout *layout = &scan->kv->layout;
     const uint8_t *key = record_key(layout, item->record);

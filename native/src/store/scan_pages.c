@@ -26,8 +26,8 @@ struct slot {
     uint64_t page;
     uint8_t *buffer;
     struct piece *pieces;
-    _Atomic uint32_t left; /* pieces in flight (M1) */
-    _Atomic int status;    /* M1 */
+    _Atomic uint32_t left; /* pieces in flight (scan.h M1) */
+    _Atomic int status;    /* scan.h M1 */
 };
 
 struct faster_scan_pages {
@@ -38,12 +38,12 @@ struct faster_scan_pages {
     uint32_t piece_count;
     uint8_t *block;
     struct slot slots[2];
-    _Atomic uint32_t refs; /* M2 */
+    _Atomic uint32_t refs; /* scan.h M2 */
 };
 
 static void pages_release(struct faster_scan_pages *pages) {
     if (atomic_fetch_sub_explicit(&pages->refs, 1, memory_order_acq_rel) !=
-        1) { /* M2 */
+        1) { /* scan.h M2 */
         return;
     }
     budget_give(&pages->kv->budget, 2 * pages->page_size);
@@ -64,7 +64,8 @@ static void finish_piece(struct device_request *request, int status, uint64_t mo
         /* relaxed: before the decrement below */
         atomic_store_explicit(&slot->status, status, memory_order_relaxed);
     }
-    (void)atomic_fetch_sub_explicit(&slot->left, 1, memory_order_acq_rel); /* M1 */
+    (void)atomic_fetch_sub_explicit(&slot->left, 1,
+                                    memory_order_acq_rel); /* scan.h M1 */
     pages_release(pages);
 }
 
@@ -136,36 +137,54 @@ static void read_page(struct faster_scan_pages *pages, struct slot *slot,
     /* relaxed: as above */
     (void)atomic_fetch_add_explicit(&pages->refs, pages->piece_count,
                                     memory_order_relaxed);
+    struct hlog *log = &pages->kv->log;
+    int entered = disk_enter_device(log);
     for (uint32_t i = 0; i < pages->piece_count; i++) {
         struct piece *piece = &slot->pieces[i];
         uint64_t at = i * pages->piece_size;
         uint64_t left = pages->page_size - at;
         piece->length = left < pages->piece_size ? left : pages->piece_size;
-        int status = device_read(pages->device, from + at, slot->buffer + at,
+        int status = entered;
+        if (status == FASTER_OK) {
+            status = device_read(pages->device, from + at, slot->buffer + at,
                                  piece->length, &piece->request);
+        }
         if (status != FASTER_OK) {
             finish_piece(&piece->request, status, 0);
         }
     }
-    (void)device_poll(pages->device); /* device.h V10 */
+    if (entered == FASTER_OK) {
+        (void)device_poll(pages->device); /* device.h V10 */
+        disk_leave_device(log);
+    }
 }
 
 static bool is_there(struct slot *slot) {
-    return atomic_load_explicit(&slot->left, memory_order_acquire) == 0; /* M1 */
+    return atomic_load_explicit(&slot->left, memory_order_acquire) == 0; /* scan.h M1 */
 }
 
-/* Ends: the device completes what it accepted (device.h V2). */
-static int wait_page(struct faster_scan_pages *pages, struct slot *slot) {
+/* Bring the device on, and rest a little if that completed nothing. */
+static void rest(struct faster_scan_pages *pages) {
+    struct hlog *log = &pages->kv->log;
     bool driven = (pages->device->capabilities & FASTER_DEVICE_DRIVEN) != 0;
-    while (!is_there(slot)) {
-        if (device_poll(pages->device) > 0) {
-            continue;
-        }
-        if (driven) {
+    if (disk_enter_device(log) == FASTER_OK) {
+        int done = device_poll(pages->device);
+        if (done <= 0 && driven) {
             (void)device_wait(pages->device, REST_MS);
-        } else {
-            thread_pause_us(REST_US);
         }
+        disk_leave_device(log);
+        if (done > 0 || driven) {
+            return;
+        }
+    }
+    thread_pause_us(REST_US);
+}
+
+/* Ends: the device completes what it accepted, when it is closed at the latest
+ * (device.h V2, V9). */
+static int wait_page(struct faster_scan_pages *pages, struct slot *slot) {
+    while (!is_there(slot)) {
+        rest(pages);
     }
     /* relaxed: behind the acquire of is_there */
     return atomic_load_explicit(&slot->status, memory_order_relaxed);
@@ -180,6 +199,11 @@ int scan_pages_get(struct faster_scan_pages *pages, uint64_t page, uint64_t unti
         read_page(pages, slot, page);
     }
     int status = wait_page(pages, slot);
+    while (status == -EAGAIN) { /* ends: the device is full for now only */
+        rest(pages);
+        read_page(pages, slot, page);
+        status = wait_page(pages, slot);
+    }
     if (status != FASTER_OK) {
         slot->page = NO_PAGE;
         return status;

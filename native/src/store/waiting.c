@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* waiting.c: waiting for pending operations, and what became of them, see pending.h */
+#include <errno.h>
+
+#include "store/pending.h"
+
+enum {
+    /* How long a waiter sleeps before it looks again by itself: a device that others
+     * drive, too, may complete its operation without waking it. */
+    REST_MS = 10,
+    REST_DRIVEN_MS = 1
+};
+
+static bool has_arrived(struct pending_queue *queue) {
+    return atomic_load_explicit(&queue->arrived, memory_order_seq_cst) != NULL; /* M2 */
+}
+
+/* Poll, or with a time wait, unless the device is being closed: the next entry says
+ * so. */
+static void poll_device(struct pending_queue *queue, uint32_t most_ms) {
+    struct hlog *log = &queue->kv->log;
+    if (disk_enter_device(log) != FASTER_OK) {
+        return;
+    }
+    if (most_ms != 0) {
+        (void)device_wait(queue->device, most_ms);
+    } else {
+        (void)device_poll(queue->device);
+    }
+    disk_leave_device(log);
+}
+
+void pending_rest(struct faster_session *session, uint64_t most_ms) {
+    struct pending_queue *queue = session->queue;
+    bool driven = (queue->device->capabilities & FASTER_DEVICE_DRIVEN) != 0;
+    uint32_t slice = driven ? REST_DRIVEN_MS : REST_MS;
+    slice = most_ms < slice ? (uint32_t)most_ms : slice;
+    poll_device(queue, 0);
+    if (has_arrived(queue)) {
+        return;
+    }
+    if (queue->again.first != NULL) {
+        faster_session_wait(session);
+    } else if (driven) {
+        poll_device(queue, slice);
+    } else {
+        atomic_store_explicit(&queue->sleeping, true, memory_order_seq_cst); /* M2 */
+        if (!has_arrived(queue)) {
+            (void)wakeup_wait_ms(&queue->wakeup, slice);
+        }
+        atomic_store_explicit(&queue->sleeping, false, memory_order_seq_cst); /* M2 */
+    }
+}
+
+int faster_wait(struct faster_session *session, struct faster_pending *pending,
+                uint32_t timeout_ms) {
+    uint64_t deadline = clock_ms() + timeout_ms;
+    if (session->queue == NULL) {
+        return pending == NULL ? FASTER_NOT_FOUND : -EINVAL;
+    }
+    for (;;) { /* ends at the deadline at the latest */
+        bool ready = false;
+        int result = pending_run(session, pending, &ready);
+        if (ready || (result != FASTER_OK && result != FASTER_RETRY)) {
+            return ready ? FASTER_OK : result;
+        }
+        uint64_t now = clock_ms();
+        if (now >= deadline) {
+            poll_device(session->queue, 0); /* device.h V10 */
+            return FASTER_E_TIMEOUT;
+        }
+        pending_rest(session, deadline - now);
+    }
+}
+
+static uint32_t kind_of(const struct faster_pending *pending) {
+    static const uint8_t kinds[] = {
+        [UPDATE_UPSERT] = FASTER_UPSERT,   [UPDATE_INSERT] = FASTER_INSERT,
+        [UPDATE_DELETE] = FASTER_DELETE,   [UPDATE_RMW] = FASTER_RMW,
+        [UPDATE_COMPARE] = FASTER_COMPARE, [UPDATE_DISCARD] = FASTER_DISCARD,
+    };
+    return pending->reads ? FASTER_READ : kinds[pending->update.kind];
+}
+
+void faster_result_of(const struct faster_pending *pending,
+                      struct faster_result *result) {
+    bool valued = pending->status == FASTER_OK;
+    *result = (struct faster_result){
+        .kind = kind_of(pending),
+        .status = pending->status,
+        .context = pending->context,
+        .serial = pending->serial,
+        .key = pending->update.key,
+        .key_size = pending->update.key_size,
+        .value = valued ? pending->value : NULL,
+        .value_size = valued ? pending->value_size : 0,
+        .device_reads = pending->device_reads,
+    };
+}
+
+uint64_t faster_pending_count(struct faster_session *session) {
+    struct pending_queue *queue = session->queue;
+    if (queue == NULL || session_enter(session) != FASTER_OK) {
+        return 0;
+    }
+    /* relaxed: the session's own store */
+    uint64_t count = atomic_load_explicit(&queue->count, memory_order_relaxed);
+    session_leave(session);
+    return count;
+}
+
+int faster_session_notify(struct faster_session *session, int64_t descriptor) {
+    if (session->queue == NULL) {
+        return FASTER_OK;
+    }
+    atomic_store_explicit(&session->queue->notify, descriptor,
+                          memory_order_release); /* M1, with finish_read */
+    return FASTER_OK;
+}
