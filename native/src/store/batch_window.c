@@ -20,7 +20,10 @@ enum {
     GROUP = 32,
     /* So many items without the device end the window: the pipeline is faster. */
     QUIET = 2 * WINDOW,
-    REST_MS = 100
+    REST_MS = 100,
+    /* The part of the budget for items in flight, and about what one of them takes. */
+    BUDGET_SHARE = 8,
+    IN_FLIGHT_BYTES = 2 << 10
 };
 
 static_assert(WINDOW % GROUP == 0 && QUIET > WINDOW, "whole groups; a window is quiet");
@@ -29,6 +32,7 @@ struct window {
     struct faster_session *session;
     struct faster_kv *kv;
     const struct batch *batch;
+    uint64_t depth; /* items in flight at most */
     uint64_t back;  /* next item to give */
     uint64_t front; /* next item to begin */
     uint64_t last;  /* the item that last needed the device */
@@ -265,7 +269,7 @@ static int run_window(struct window *window) {
     int result = FASTER_OK;
     while (result == FASTER_OK && window->back < count) {
         bool room = window->front < count &&
-                    window->front - window->back <= WINDOW - GROUP &&
+                    window->front - window->back <= window->depth - GROUP &&
                     window->front - window->last < QUIET;
         if (room) {
             result = begin_group(window);
@@ -282,6 +286,14 @@ static int run_window(struct window *window) {
     return result;
 }
 
+/* What is in flight counts against the budget and cannot wait for it: so a small budget
+ * gets a small window. */
+static uint64_t depth_for(struct budget *budget) {
+    uint64_t share = budget->limit / BUDGET_SHARE / IN_FLIGHT_BYTES;
+    uint64_t depth = share < WINDOW ? share & ~(uint64_t)(GROUP - 1) : WINDOW;
+    return depth > GROUP ? depth : GROUP;
+}
+
 int batch_run_window(struct faster_session *session, const struct batch *batch,
                      uint64_t *done) {
     struct window *window = memory_lines_new(sizeof *window);
@@ -292,6 +304,7 @@ int batch_run_window(struct faster_session *session, const struct batch *batch,
     window->session = session;
     window->kv = session->kv;
     window->batch = batch;
+    window->depth = depth_for(&session->kv->budget);
     window->back = window->front = window->last = *done;
     int result = run_window(window);
     abandon(window);
