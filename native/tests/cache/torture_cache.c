@@ -311,6 +311,7 @@ static void run_shape(enum shape shape, bool grows, uint64_t steps) {
     cached_close(shared.kv, own.session);
 }
 
+/* Trap T09. */
 static void i1_nobody_sees_what_was_overtaken(void) {
     for (int shape = 0; shape < SHAPES; shape++) {
         run_shape((enum shape)shape, false, harness_count(20000));

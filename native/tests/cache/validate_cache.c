@@ -30,6 +30,7 @@ static bool read_numbered(struct faster_session *session, enum kit_kind kind,
 }
 
 /* A read of what is on the device alone waits once; the next one does not. */
+/* Trap X12. */
 static void i1_a_second_read_needs_no_device(void) {
     for (enum kit_kind kind = 0; kind < KIT_KINDS; kind++) {
         struct faster_session *session = open_evicted(kind, KEYS);

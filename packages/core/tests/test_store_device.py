@@ -326,6 +326,7 @@ def test_writes_go_on_when_there_is_space_again(code: int) -> None:
 
 
 @pytest.mark.fault("F08")
+@pytest.mark.trap("T22")
 def test_a_scan_reports_the_gap_and_goes_on() -> None:
     """A page that cannot be read costs its keys alone."""
     rule = Rule("fail", "read", times=None, begin=0, end=16 << 10)
