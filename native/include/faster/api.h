@@ -90,7 +90,7 @@ struct faster_kv_config {
     uint32_t key_size;   /* fixed layout: 1 ... 65535; varlen: 0 */
     uint32_t value_size; /* fixed layout: 0 ... what a page holds; varlen: 0 */
     uint64_t page_size;  /* power of two, 4 KiB ... 1 GiB; 0 means 4 MiB */
-    uint64_t memory;     /* budget for log and index together; 0 means none */
+    uint64_t memory;     /* budget for all that grows with the data; 0 means none */
     uint64_t expected_keys;  /* size the index ahead for these; 0 means start small */
     uint32_t index_permille; /* share of the budget the index may take; 0 means 500 */
     uint32_t sessions_max;   /* 1 ... 4096; 0 means 4096 */
@@ -210,10 +210,15 @@ enum faster_operation_kind {
     FASTER_COMPARE = 7
 };
 
+/* Bits of an operation's flags. */
+enum {
+    FASTER_CLAIMED = 1 /* whoever starts it waits for it: nobody else is given it */
+};
+
 /* What is asked; everything is copied when the operation has to wait. */
 struct faster_operation {
     uint32_t kind; /* enum faster_operation_kind */
-    uint32_t reserved;
+    uint32_t flags;
     const void *key;
     uint64_t key_size;
     const void *value; /* the new value, or the input of a merge */
@@ -246,6 +251,7 @@ struct faster_result {
  * FASTER_PENDING: *pending is the operation on its way, and an update has its serial
  * number, unless an earlier update of the session is on its way to the same key: then
  * it and all updates after it wait their turn.
+ * FASTER_RETRY also when too much is on its way for the budget: fetch what is finished.
  * Blocks: no.  Allocates: the pending operation.  Errors: -ENOMEM.
  */
 int faster_start(struct faster_session *session,
@@ -278,9 +284,9 @@ int faster_forget(struct faster_session *session, struct faster_pending *pending
 /* How many operations are on their way: neither finished nor forgotten. */
 uint64_t faster_pending_count(struct faster_session *session);
 
-/* Bring all operations on their way to their end, at most so long; what they gave is
+/* Bring all updates on their way to their end, at most so long; what they gave is
  * fetched as usual.  Errors: FASTER_E_TIMEOUT.  Blocks: yes, up to timeout_ms. */
-int faster_drain(struct faster_session *session, uint32_t timeout_ms);
+int faster_session_drain(struct faster_session *session, uint32_t timeout_ms);
 
 /* Write a word of 8 bytes, the number 1, to a descriptor (an eventfd or a socket that
  * does not block) whenever the device has completed something; -1 for none. */
@@ -333,7 +339,8 @@ int faster_delete_many(struct faster_session *session, const struct faster_items
 struct faster_scan_pages;
 
 /* Where a scan stands.  Zeroed by the caller before the first call.  position and end
- * alone are enough to go on later, with another cursor. */
+ * alone are enough to go on later, with another cursor of the same store; what cannot
+ * be a position of it is refused with -EINVAL. */
 struct faster_cursor {
     uint64_t position; /* next address to look at; 0 before the first call */
     uint64_t end;      /* the log's tail when the scan began */
@@ -386,7 +393,7 @@ int faster_kv_flush(struct faster_kv *kv, uint32_t timeout_ms);
 int faster_kv_evict(struct faster_kv *kv, uint32_t timeout_ms);
 
 /* Let writing begin again after it has failed (faster_kv_failure). */
-int faster_kv_resume(struct faster_kv *kv);
+int faster_kv_resume_writes(struct faster_kv *kv);
 
 /* The status that stopped writing to the device, and which bytes could not be written;
  * FASTER_OK when nothing has. */

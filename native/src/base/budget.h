@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * budget.h: one figure of bytes that log and index share
+ * budget.h: one figure of bytes that whatever grows with the data shares
  *
  * Level 0.  Includes: none.
  *
  * Purpose
- *   The user sets one number for the memory of a store.  Whoever wants memory asks here
- *   first; what is refused has not been taken.
+ *   The user sets one number for the memory of a store: log, index, read cache, and
+ *   what operations on their way to the device hold.  Whoever wants memory asks here
+ *   first; what is refused has not been taken.  What is short-lived and must be had is
+ *   counted without asking (budget_force), so that the others make room for it.
  *
  * Model      used, limit (UINT64_MAX when there is none), and wanted: what somebody was
  *            refused, for whoever can give memory back.
@@ -28,11 +30,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "faster/status.h"
+
 struct budget {
     uint64_t limit; /* set once */
     _Atomic uint64_t used;
     _Atomic uint64_t wanted;
-    _Atomic bool dry; /* nobody can give anything back */
+    _Atomic int refusal; /* a status: why nobody can give anything back; 0 */
 
     /* Told that something is wanted; NULL when nobody can give memory back.  Set
      * once. */
@@ -44,7 +48,7 @@ static inline void budget_init(struct budget *budget, uint64_t limit) {
     budget->limit = limit != 0 ? limit : UINT64_MAX;
     atomic_init(&budget->used, 0);
     atomic_init(&budget->wanted, 0);
-    atomic_init(&budget->dry, false);
+    atomic_init(&budget->refusal, FASTER_OK);
     budget->yield = NULL;
     budget->context = NULL;
 }
@@ -73,17 +77,18 @@ static inline void budget_force(struct budget *budget, uint64_t bytes) {
     (void)atomic_fetch_add_explicit(&budget->used, bytes, memory_order_relaxed);
 }
 
-/* What was refused is needed: whether somebody may give it back, so that it is worth
- * asking again. */
-static inline bool budget_want(struct budget *budget, uint64_t bytes) {
+/* What was refused is needed.  FASTER_RETRY when somebody may give it back, else why
+ * not. */
+static inline int budget_want(struct budget *budget, uint64_t bytes) {
     /* relaxed: an amount, see Ordering */
     atomic_store_explicit(&budget->wanted, bytes, memory_order_relaxed);
     if (budget->yield == NULL) {
-        return false;
+        return FASTER_E_FULL;
     }
     budget->yield(budget->context);
     /* relaxed: a hint; who is told no may ask again */
-    return !atomic_load_explicit(&budget->dry, memory_order_relaxed);
+    int refusal = atomic_load_explicit(&budget->refusal, memory_order_relaxed);
+    return refusal != FASTER_OK ? refusal : FASTER_RETRY;
 }
 
 /* Whoever wanted something has it. */

@@ -35,8 +35,8 @@
 enum { MEMORY_HUGE = 2 << 20 };
 
 /* What parts are multiples of: the smallest base page in use.  Where the system's is
- * larger (16 or 64 KiB on arm64) commit rounds out to it; discard must be given whole
- * ones, which multiples of MEMORY_HUGE are everywhere. */
+ * larger (16 or 64 KiB on arm64) commit rounds out to it, and discard only clears what
+ * is not whole ones. */
 enum { MEMORY_GRANULE = 4096 };
 
 /* Reserve `size` bytes aligned to MEMORY_HUGE; NULL when the system has none. */
@@ -45,7 +45,8 @@ void *memory_reserve(uint64_t size);
 /* Make a part usable and zero.  Returns 0 or -errno. */
 int memory_commit(void *part, uint64_t size);
 
-/* Give a part's memory back; it reads zero afterwards. */
+/* Give a part's memory back; it reads zero afterwards, also where the system does not
+ * take it: a part of its pages, or memory that is locked. */
 void memory_discard(void *part, uint64_t size);
 
 /* Touch a committed part, so that later first uses do not fault.  A hint. */

@@ -3,7 +3,9 @@
 #ifndef _WIN32
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -48,15 +50,25 @@ int memory_commit(void *part, uint64_t size) {
                                                                              : -errno;
 }
 
-void memory_discard(void *part, uint64_t size) {
+/* Forget the system's pages of a part, which are whole ones.  False when the system
+ * refuses: memory that is locked, above all. */
+static bool forget_pages(void *part, uint64_t size) {
     /* MADV_DONTNEED on private anonymous memory drops the pages at once and gives
      * zeros on the next touch; elsewhere a fresh mapping over the part does. */
 #ifdef __linux__
-    (void)madvise(part, (size_t)size, MADV_DONTNEED);
+    return madvise(part, (size_t)size, MADV_DONTNEED) == 0;
 #else
-    (void)mmap(part, (size_t)size, PROT_READ | PROT_WRITE,
-               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    return mmap(part, (size_t)size, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
 #endif
+}
+
+void memory_discard(void *part, uint64_t size) {
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    bool whole = (((uint64_t)(uintptr_t)part | size) & (page - 1)) == 0;
+    if (!whole || !forget_pages(part, size)) {
+        memset(part, 0, (size_t)size);
+    }
 }
 
 void memory_populate(void *part, uint64_t size) {

@@ -42,7 +42,8 @@ static int start_growth(struct index *index) {
     if (error == 0) {
         error = table_new(index, table->bits + 1, &next);
     }
-    if (error == FASTER_E_FULL && budget_want(index->budget, table->bytes * 2)) {
+    if (error == FASTER_E_FULL &&
+        budget_want(index->budget, table->bytes * 2) == FASTER_RETRY) {
         /* The log gives pages up; the next insertions try again. */
         atomic_store_explicit(&index->growing, false, memory_order_release); /* M3 */
         return error;

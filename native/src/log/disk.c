@@ -54,7 +54,9 @@ struct hlog_disk {
     _Atomic int failed;                                /* M4 */
     _Atomic uint64_t failed_from;                      /* M4 */
     _Atomic uint64_t failed_until;                     /* M4 */
-    _Atomic bool pinned; /* views keep the only pages that could go */
+    _Atomic uint64_t written;                          /* bytes, for figures */
+    _Atomic bool refused; /* the system gives no memory for a frame */
+    _Atomic bool pinned;  /* views keep the only pages that could go */
 
     /* written by all */
     _Alignas(CACHE_LINE) _Atomic bool asked; /* M2 */
@@ -129,6 +131,8 @@ static void disk_init(struct hlog_disk *disk, struct hlog *log,
     atomic_init(&disk->failed_from, 0);
     atomic_init(&disk->failed_until, 0);
     atomic_init(&disk->pinned, false);
+    atomic_init(&disk->written, 0);
+    atomic_init(&disk->refused, false);
     atomic_init(&disk->asked, false);
     atomic_init(&disk->resume, false);
     atomic_init(&disk->flush_wanted, 0);
@@ -193,7 +197,9 @@ int disk_page_ready(struct hlog *log, uint64_t page) {
     if (failed != FASTER_OK) {
         return failed;
     }
-    return is_stuck(log) ? FASTER_E_FULL : FASTER_RETRY;
+    /* relaxed: a hint; who is refused may try again */
+    bool refused = atomic_load_explicit(&disk->refused, memory_order_relaxed);
+    return refused || is_stuck(log) ? FASTER_E_FULL : FASTER_RETRY;
 }
 
 /* Pages that the log may hold: what the budget leaves beside index and buffers, and
@@ -380,6 +386,9 @@ static bool reap(struct hlog *log) {
         /* relaxed: the worker's own again */
         atomic_store_explicit(&write->state, WRITE_FREE, memory_order_relaxed);
         publish(&disk->flushed_until, write->until);
+        /* relaxed: a figure with one writer */
+        (void)atomic_fetch_add_explicit(&disk->written, write->until - write->from,
+                                        memory_order_relaxed);
         disk->first = (disk->first + 1) % DISK_WRITES_MAX;
         disk->count--;
     }
@@ -462,14 +471,34 @@ static bool prepare_frames(struct hlog *log, uint64_t wanted) {
     uint64_t ready = load(&disk->ready_until);
     uint64_t before = ready;
     uint64_t closed = load(&disk->closed_until);
-    while (ready < wanted && ready < log->end && ready - closed < log->range &&
-           take_frame(log, ready >> log->page_bits, ready - closed) == FASTER_OK) {
+    int error = FASTER_OK;
+    while (ready < wanted && ready < log->end && ready - closed < log->range) {
+        error = take_frame(log, ready >> log->page_bits, ready - closed);
+        if (error != FASTER_OK) {
+            break;
+        }
         uint64_t place = ready & log->ring_mask;
         memory_populate(log->base + place, log->page_size);
         ready += log->page_size;
     }
     publish(&disk->ready_until, ready);
+    bool refused = error != FASTER_OK && error != FASTER_E_FULL;
+    /* relaxed: a hint for those who find no page ready */
+    atomic_store_explicit(&disk->refused, refused, memory_order_relaxed);
     return ready != before;
+}
+
+/* Say whether those who want memory may hope for it. */
+static void tell_refusal(struct hlog *log, uint64_t frames, bool stuck) {
+    /* relaxed: the worker's own store */
+    int refusal = atomic_load_explicit(&log->disk->failed, memory_order_relaxed);
+    if (refusal == FASTER_OK && (stuck || frames == DISK_FRAMES_MIN)) {
+        refusal = FASTER_E_FULL;
+    }
+    bool wanted = budget_excess(log->budget) != 0;
+    /* relaxed: a hint for those who want memory */
+    atomic_store_explicit(&log->budget->refusal, wanted ? refusal : FASTER_OK,
+                          memory_order_relaxed);
 }
 
 /* Evict what must go, and prepare what is needed next. */
@@ -479,9 +508,6 @@ static bool make_room(struct hlog *log) {
     uint64_t ahead = frames_ahead(frames);
     uint64_t wanted = tail_page_start(log) + ((1 + ahead) << log->page_bits);
     uint64_t limit = frames << log->page_bits;
-    bool dry = frames == DISK_FRAMES_MIN && budget_excess(log->budget) != 0;
-    /* relaxed: a hint for those who want memory */
-    atomic_store_explicit(&log->budget->dry, dry, memory_order_relaxed);
     uint64_t target =
         atomic_load_explicit(&disk->evict_wanted, memory_order_seq_cst); /* M2 */
     uint64_t needed = wanted > limit ? wanted - limit : 0;
@@ -491,6 +517,7 @@ static bool make_room(struct hlog *log) {
     bool stuck = load(&disk->ready_until) < wanted && load(&disk->closed_until) < head;
     /* relaxed: a hint for those who find no page ready */
     atomic_store_explicit(&disk->pinned, stuck, memory_order_relaxed);
+    tell_refusal(log, frames, stuck);
     return moved;
 }
 
@@ -542,6 +569,11 @@ int disk_failed(struct hlog *log, struct disk_failure *failure) {
 
 uint64_t disk_flushed_until(struct hlog *log) {
     return load(&log->disk->flushed_until);
+}
+
+uint64_t disk_written(struct hlog *log) {
+    /* relaxed: a figure */
+    return atomic_load_explicit(&log->disk->written, memory_order_relaxed);
 }
 
 uint64_t disk_closed_until(struct hlog *log) { return load(&log->disk->closed_until); }

@@ -125,6 +125,8 @@ int disk_failed(struct hlog *log, struct disk_failure *failure);
 
 uint64_t disk_flushed_until(struct hlog *log);
 uint64_t disk_closed_until(struct hlog *log);
+/* Bytes written since the log was opened. */
+uint64_t disk_written(struct hlog *log);
 
 /* Bytes of the frames held. */
 uint64_t disk_bytes(struct hlog *log);

@@ -18,7 +18,7 @@ int hlog_commit_page(struct hlog *log, uint64_t page) {
     }
     if (memory_commit(log->base + place, log->page_size) != 0) {
         budget_give(log->budget, log->page_size);
-        return FASTER_E_FULL;
+        return -ENOMEM;
     }
     return FASTER_OK;
 }
@@ -28,7 +28,9 @@ static int open_page(struct hlog *log, uint64_t page) {
     if ((page + 1) << log->page_bits > log->end) {
         return FASTER_E_FULL;
     }
-    return log->disk != NULL ? disk_page_ready(log, page) : hlog_commit_page(log, page);
+    int result =
+        log->disk != NULL ? disk_page_ready(log, page) : hlog_commit_page(log, page);
+    return result == -ENOMEM ? FASTER_E_FULL : result;
 }
 
 int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
@@ -74,6 +76,17 @@ void hlog_destroy(struct hlog *log) {
     log->pins = NULL;
 }
 
+/* On a device the rest of a page is a filler, so that zeros there are never right. */
+static void close_page(struct hlog *log, uint64_t page, uint64_t offset) {
+    uint64_t place = ((page << log->page_bits) + offset) & log->ring_mask;
+    if (log->disk == NULL || offset == log->page_size) {
+        return;
+    }
+    _Atomic uint64_t *header = (_Atomic uint64_t *)(void *)(log->base + place);
+    atomic_store_explicit(header, info_make(log->page_size - offset, 0, INFO_FILLER),
+                          memory_order_release); /* record.h M3 */
+}
+
 /*
  * The next page cannot be had: the page is as it was, and smaller records may still
  * fit.  Nobody was given room behind `before`, since every later addition found the
@@ -86,6 +99,9 @@ static void reopen_page(struct hlog *log, uint64_t before) {
         &log->tail, &seen, (seen & TAIL_SEEN) != 0 ? full : before,
         memory_order_seq_cst, memory_order_seq_cst)) { /* M1, with hlog_tail */
         /* ends: whoever loads the tail now adds nothing, so the additions run out */
+    }
+    if ((seen & TAIL_SEEN) != 0) {
+        close_page(log, tail_page(before), tail_offset(before));
     }
 }
 
@@ -108,6 +124,7 @@ int hlog_reserve_slow(struct hlog *log, uint64_t size, uint64_t before,
         reopen_page(log, before);
         return error;
     }
+    close_page(log, page, offset);
     atomic_store_explicit(&log->tail, tail_make(page + 1, size),
                           memory_order_seq_cst); /* M1 */
     *address = (page + 1) << log->page_bits;

@@ -136,6 +136,9 @@ FASTER_INLINE int finish_read(struct block *block, const struct view *view, uint
         return FASTER_RETRY;
     }
     block->hits += result == FASTER_OK;
+    if (result == FASTER_OK) {
+        kv_note_read(block->session, &found);
+    }
     note_result(kv, results, i, size, result == FASTER_OK);
     return FASTER_OK;
 }

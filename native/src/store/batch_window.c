@@ -52,6 +52,7 @@ static struct faster_operation describe(const struct batch *batch, uint64_t i) {
     };
     struct faster_operation operation = {
         .kind = batch->reads ? FASTER_READ : kinds[batch->kind],
+        .flags = FASTER_CLAIMED,
         .key = item_at(batch->keys, i),
         .key_size = item_size(batch->keys, i),
         .merge = batch->merge,
@@ -75,6 +76,7 @@ static int read_row(struct window *window, uint64_t i, uint64_t hash) {
     int result = find_record(window->session, hash, item_at(batch->keys, i),
                              item_size(batch->keys, i), &found);
     if (result == FASTER_OK) {
+        kv_note_read(window->session, &found);
         result = record_read_value(&kv->layout, found.record, results->data + i * width,
                                    width, &size);
     }
@@ -169,6 +171,9 @@ static int give(struct window *window, uint64_t i,
     }
     if (results == NULL) {
         return FASTER_OK;
+    }
+    if (window->batch->reads && !kv->layout.fixed && size > room_left(results, i)) {
+        return FASTER_SHORT;
     }
     if (present && results->data != NULL && pending->value != NULL) {
         bool fixed = kv->layout.fixed;

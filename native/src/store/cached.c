@@ -10,7 +10,6 @@ int kv_find_with_copies(struct faster_session *session, const void *key,
     if (record == NULL) {
         return find_in_log(session, key, key_size, address, found);
     }
-    session_count(session, COUNT_CACHE_HIT);
     found->address = address;
     found->record = record;
     return FASTER_OK;

@@ -11,6 +11,7 @@ static int read_once(struct faster_session *session, uint64_t hash, const void *
     if (result != FASTER_OK) {
         return result;
     }
+    kv_note_read(session, &found);
     if (kv->word_values && capacity >= 8) {
         *value_size = 8;
         return record_read_word(found.record,

@@ -14,7 +14,12 @@ enum {
     UNUSED_MAX = 1024,
     UNUSED_BUFFER_MAX = 16 << 10,
     /* Operations that one entry brings forward (E5). */
-    RUN_BLOCK = 64
+    RUN_BLOCK = 64,
+    /* The part of the budget that operations on their way may take, and about what one
+     * of them does; so many are never too many. */
+    CROWD_SHARE = 4,
+    CROWD_BYTES = 2 << 10,
+    CROWD_MIN = 64
 };
 
 /* --- lists (I1) ------------------------------------------------------------------- */
@@ -79,9 +84,14 @@ int pending_queue_new(struct faster_kv *kv, struct pending_queue **out) {
     return FASTER_OK;
 }
 
+/* What an operation holds beside itself. */
+static uint64_t pending_bytes(const struct faster_pending *pending) {
+    return pending->buffer_size + pending->copies_size + pending->out_capacity;
+}
+
 static void pending_free(struct faster_pending *pending) {
     struct budget *budget = pending->queue->budget;
-    budget_give(budget, pending->buffer_size + sizeof *pending);
+    budget_give(budget, pending_bytes(pending) + sizeof *pending);
     memory_lines_free(pending->block);
     free(pending->copies);
     free(pending->out);
@@ -173,7 +183,8 @@ static struct faster_pending *pending_new(struct pending_queue *queue) {
 
 /* Keep an operation's memory for the next, if there is not enough of that. */
 static void pending_drop(struct pending_queue *queue, struct faster_pending *pending) {
-    if (queue->unused_count >= UNUSED_MAX || pending->buffer_size > UNUSED_BUFFER_MAX) {
+    if (queue->unused_count >= UNUSED_MAX ||
+        pending_bytes(pending) > UNUSED_BUFFER_MAX) {
         pending_free(pending);
         return;
     }
@@ -203,6 +214,7 @@ static int copy_operation(struct faster_pending *pending,
         if (larger == NULL) {
             return -ENOMEM;
         }
+        budget_force(pending->queue->budget, size - pending->copies_size);
         pending->copies = larger;
         pending->copies_size = size;
     }
@@ -229,7 +241,7 @@ static int pending_fill(struct faster_pending *pending,
                         const struct faster_operation *operation) {
     struct update *update = &pending->update;
     pending->reads = operation->kind == FASTER_READ;
-    pending->claimed = false;
+    pending->claimed = (operation->flags & FASTER_CLAIMED) != 0;
     pending->forgotten = false;
     pending->numbered = false;
     pending->hold = false;
@@ -268,6 +280,7 @@ static int make_out(struct faster_pending *pending, uint64_t size) {
     if (larger == NULL) {
         return -ENOMEM;
     }
+    budget_force(pending->queue->budget, capacity - pending->out_capacity);
     pending->out = larger;
     pending->out_capacity = capacity;
     return FASTER_OK;
@@ -277,6 +290,7 @@ static int make_out(struct faster_pending *pending, uint64_t size) {
 static int give_from_memory(struct faster_session *session,
                             struct faster_pending *pending, const struct found *found) {
     pending->value = pending->out;
+    kv_note_read(session, found);
     return record_read_value(&session->kv->layout, found->record, pending->out,
                              pending->out_capacity, &pending->value_size);
 }
@@ -576,11 +590,15 @@ static void run_arrived(struct faster_session *session, struct pending_outbox *o
 static void run_again(struct faster_session *session, struct pending_outbox *outbox) {
     struct pending_queue *queue = session->queue;
     struct pending_list again = queue->again;
+    uint64_t tried = 0;
     queue->again = (struct pending_list){NULL, NULL};
     while (again.first != NULL) { /* ends with the list */
         struct faster_pending *pending = again.first;
         list_remove(&again, pending);
         advance(session, pending, outbox);
+        if (++tried % RUN_BLOCK == 0) {
+            session_refresh(session); /* E5 */
+        }
     }
 }
 
@@ -683,6 +701,20 @@ int pending_begin_walk(struct faster_session *session,
     return FASTER_OK;
 }
 
+/* Whether more is on its way than the budget has room for.  Then what has arrived is
+ * brought forward first: the caller will come again, and may do nothing else. */
+static bool is_crowded(struct faster_session *session) {
+    uint64_t most = session->kv->budget.limit / CROWD_SHARE / CROWD_BYTES;
+    uint64_t few = most > CROWD_MIN ? most : CROWD_MIN;
+    bool ready;
+    if (count_of(session->queue) < few) {
+        return false;
+    }
+    (void)pending_run(session, NULL, &ready);
+    pending_rest(session, 0);
+    return count_of(session->queue) >= few;
+}
+
 int faster_start(struct faster_session *session,
                  const struct faster_operation *operation, void *out, uint64_t capacity,
                  uint64_t *value_size, struct faster_pending **pending) {
@@ -690,6 +722,9 @@ int faster_start(struct faster_session *session,
     int result = start_now(session, operation, out, capacity, value_size);
     if (result != FASTER_PENDING || session->queue == NULL) {
         return result;
+    }
+    if (is_crowded(session)) {
+        return FASTER_RETRY;
     }
     result = session_enter(session);
     if (result == FASTER_OK) {
@@ -732,7 +767,7 @@ int pending_run(struct faster_session *session, struct faster_pending *pending,
     return result;
 }
 
-int faster_drain(struct faster_session *session, uint32_t timeout_ms) {
+int faster_session_drain(struct faster_session *session, uint32_t timeout_ms) {
     uint64_t deadline = clock_ms() + timeout_ms;
     while (session->queue != NULL) { /* ends at the deadline at the latest */
         bool ready = false;
@@ -741,7 +776,7 @@ int faster_drain(struct faster_session *session, uint32_t timeout_ms) {
             return result;
         }
         uint64_t now = clock_ms();
-        if (count_of(session->queue) == 0) {
+        if (!pending_busy(session->queue)) {
             break;
         }
         if (now >= deadline) {

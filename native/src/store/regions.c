@@ -102,7 +102,7 @@ static int ask_disk(struct faster_kv *kv, struct disk_failure *failure) {
     return result;
 }
 
-int faster_kv_resume(struct faster_kv *kv) {
+int faster_kv_resume_writes(struct faster_kv *kv) {
     return kv->generation != fork_generation() ? FASTER_E_FORKED : ask_disk(kv, NULL);
 }
 

@@ -223,6 +223,14 @@ static int check_rows(const struct scan *scan) {
     return keys && values ? FASTER_OK : -EINVAL;
 }
 
+/* Whether a cursor can have come from this store: that its position is a record's is
+ * the caller's to know. */
+static bool is_place(struct faster_kv *kv, const struct faster_cursor *cursor) {
+    return cursor->position == 0 ||
+           (cursor->position % 8 == 0 && cursor->position >= hlog_begin(&kv->log) &&
+            cursor->end <= hlog_tail(&kv->log));
+}
+
 int faster_scan_next(struct faster_session *session, struct faster_cursor *cursor,
                      const struct faster_results *keys,
                      const struct faster_results *values, uint64_t count,
@@ -233,7 +241,11 @@ int faster_scan_next(struct faster_session *session, struct faster_cursor *curso
                         .keys = keys,
                         .values = values,
                         .count = count};
-    int result = check_rows(&scan);
+    int result =
+        session->generation != fork_generation() ? FASTER_E_FORKED : check_rows(&scan);
+    if (result == FASTER_OK && !is_place(scan.kv, cursor)) {
+        result = -EINVAL;
+    }
     if (result == FASTER_OK && cursor->failure != FASTER_OK) {
         result = cursor->failure;
         cursor->failure = FASTER_OK;

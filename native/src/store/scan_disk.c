@@ -33,7 +33,7 @@ static int step(const struct scan *scan, uint8_t *bytes, uint64_t address,
     uint64_t info = room >= sizeof(uint64_t) ? record_info(*record) : 0;
     *next = address + room;
     if (info == 0) {
-        return FASTER_NOT_FOUND;
+        return FASTER_E_CORRUPT; /* a page that has left memory is written to its end */
     }
     if ((info & INFO_FILLER) != 0) {
         uint64_t gap = info_prev(info);
@@ -111,6 +111,7 @@ static int begin_walk(struct scan *scan, struct scan_item *item, uint64_t start,
     const struct record_layout *layout = &scan->kv->layout;
     struct faster_operation operation = {
         .kind = FASTER_READ,
+        .flags = FASTER_CLAIMED,
         .key = record_key(layout, item->record),
         .key_size = record_key_size(layout, item->record),
     };

@@ -20,6 +20,7 @@ struct piece {
     struct faster_scan_pages *pages;
     struct slot *slot;
     uint64_t length;
+    bool refused; /* for now: the device was full (-EAGAIN) */
 };
 
 struct slot {
@@ -126,9 +127,37 @@ int scan_pages_new(struct faster_kv *kv, struct faster_scan_pages **out) {
     return FASTER_OK;
 }
 
+/* Submit the pieces that the device has not taken yet. */
+static void submit_pieces(struct faster_scan_pages *pages, struct slot *slot) {
+    struct hlog *log = &pages->kv->log;
+    uint64_t from = slot->page * pages->page_size;
+    int entered = disk_enter_device(log);
+    for (uint32_t i = 0; i < pages->piece_count; i++) {
+        struct piece *piece = &slot->pieces[i];
+        uint64_t at = i * pages->piece_size;
+        if (!piece->refused) {
+            continue;
+        }
+        int status = entered;
+        if (status == FASTER_OK) {
+            piece->refused = false;
+            status = device_read(pages->device, from + at, slot->buffer + at,
+                                 piece->length, &piece->request);
+        }
+        piece->refused = status == -EAGAIN;
+        if (status != FASTER_OK && status != -EAGAIN) {
+            piece->refused = false;
+            finish_piece(&piece->request, status, 0);
+        }
+    }
+    if (entered == FASTER_OK) {
+        (void)device_poll(pages->device); /* device.h V10 */
+        disk_leave_device(log);
+    }
+}
+
 static void read_page(struct faster_scan_pages *pages, struct slot *slot,
                       uint64_t page) {
-    uint64_t from = page * pages->page_size;
     slot->page = page;
     /* relaxed, all three: published by the submissions (device.h M1) */
     atomic_store_explicit(&slot->status, FASTER_OK, memory_order_relaxed);
@@ -137,26 +166,12 @@ static void read_page(struct faster_scan_pages *pages, struct slot *slot,
     /* relaxed: as above */
     (void)atomic_fetch_add_explicit(&pages->refs, pages->piece_count,
                                     memory_order_relaxed);
-    struct hlog *log = &pages->kv->log;
-    int entered = disk_enter_device(log);
     for (uint32_t i = 0; i < pages->piece_count; i++) {
-        struct piece *piece = &slot->pieces[i];
-        uint64_t at = i * pages->piece_size;
-        uint64_t left = pages->page_size - at;
-        piece->length = left < pages->piece_size ? left : pages->piece_size;
-        int status = entered;
-        if (status == FASTER_OK) {
-            status = device_read(pages->device, from + at, slot->buffer + at,
-                                 piece->length, &piece->request);
-        }
-        if (status != FASTER_OK) {
-            finish_piece(&piece->request, status, 0);
-        }
+        uint64_t left = pages->page_size - i * pages->piece_size;
+        slot->pieces[i].length = left < pages->piece_size ? left : pages->piece_size;
+        slot->pieces[i].refused = true;
     }
-    if (entered == FASTER_OK) {
-        (void)device_poll(pages->device); /* device.h V10 */
-        disk_leave_device(log);
-    }
+    submit_pieces(pages, slot);
 }
 
 static bool is_there(struct slot *slot) {
@@ -185,6 +200,7 @@ static void rest(struct faster_scan_pages *pages) {
 static int wait_page(struct faster_scan_pages *pages, struct slot *slot) {
     while (!is_there(slot)) {
         rest(pages);
+        submit_pieces(pages, slot); /* those that were refused */
     }
     /* relaxed: behind the acquire of is_there */
     return atomic_load_explicit(&slot->status, memory_order_relaxed);
@@ -199,11 +215,6 @@ int scan_pages_get(struct faster_scan_pages *pages, uint64_t page, uint64_t unti
         read_page(pages, slot, page);
     }
     int status = wait_page(pages, slot);
-    while (status == -EAGAIN) { /* ends: the device is full for now only */
-        rest(pages);
-        read_page(pages, slot, page);
-        status = wait_page(pages, slot);
-    }
     if (status != FASTER_OK) {
         slot->page = NO_PAGE;
         return status;

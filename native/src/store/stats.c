@@ -72,7 +72,7 @@ static void fill_rest(struct faster_kv *kv, struct faster_kv_stats *stats) {
 
 static void fill_device(struct faster_kv *kv, struct faster_kv_stats *stats) {
     stats->address_flushed = disk_flushed_until(&kv->log);
-    stats->device_write_bytes = stats->address_flushed;
+    stats->device_write_bytes = disk_written(&kv->log);
     stats->pages_evicted = disk_closed_until(&kv->log) >> kv->log.page_bits;
     stats->device_reads = kv->closed_reads;
     stats->device_read_bytes = kv->closed_read_bytes;

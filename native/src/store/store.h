@@ -108,6 +108,14 @@ int kv_find_with_copies(struct faster_session *session, const void *key,
 void kv_keep_copy(struct faster_session *session, const struct found *found,
                   struct record *record, uint64_t address);
 
+/* Count a read that a copy has answered: its record has left memory. */
+FASTER_INLINE void kv_note_read(struct faster_session *session,
+                                const struct found *found) {
+    if (faster_unlikely(found->address < session->head)) {
+        session_count(session, COUNT_CACHE_HIT);
+    }
+}
+
 /* Where the chain of an entry's word begins in the log (I3). */
 FASTER_INLINE uint64_t kv_log_address(const struct faster_kv *kv, uint64_t word) {
     uint64_t address = entry_address(word);

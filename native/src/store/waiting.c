@@ -36,12 +36,14 @@ void pending_rest(struct faster_session *session, uint64_t most_ms) {
     uint32_t slice = driven ? REST_DRIVEN_MS : REST_MS;
     slice = most_ms < slice ? (uint32_t)most_ms : slice;
     poll_device(queue, 0);
+    if (queue->again.first != NULL) {
+        faster_session_wait(session); /* a device that is full must not be pressed */
+        return;
+    }
     if (has_arrived(queue)) {
         return;
     }
-    if (queue->again.first != NULL) {
-        faster_session_wait(session);
-    } else if (driven) {
+    if (driven) {
         poll_device(queue, slice);
     } else {
         atomic_store_explicit(&queue->sleeping, true, memory_order_seq_cst); /* M2 */

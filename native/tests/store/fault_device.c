@@ -195,7 +195,7 @@ static void workload(struct run *run) {
 /* The fault is over: all that was acknowledged is there, and can be changed. */
 static void check_all(struct run *run) {
     run->errors = 0;
-    CHECK_INT(faster_kv_resume(run->disk.kv), FASTER_OK);
+    CHECK_INT(faster_kv_resume_writes(run->disk.kv), FASTER_OK);
     CHECK_INT(faster_kv_evict(run->disk.kv, KIT_DISK_WAIT_MS), FASTER_OK);
     for (uint64_t i = 0; i < KEYS; i++) {
         check_read(run, i);

@@ -76,7 +76,8 @@ static int batch_slice(const struct session *self, struct batch *batch, uint64_t
     uint64_t *done = &batch->done;
     if (self->session == NULL) /* encoders and signal handlers are the user's code */
         return FASTER_E_CLOSED;
-    PyThreadState *state = end - *done > BATCH_HELD ? PyEval_SaveThread() : NULL;
+    int release = self->waits || end - *done > BATCH_HELD;
+    PyThreadState *state = release ? PyEval_SaveThread() : NULL;
     int status = FASTER_OK;
     if (batch->operation == READ)
         status = core->read_many(self->session, keys, end, &batch->results, done);
@@ -101,8 +102,9 @@ static int batch_run(const struct session *self, struct batch *batch) {
         find_refused(self, batch, &status) < count) /* Q2 */
         return status;
     uint64_t end = batch->done;
+    uint64_t slice = self->waits ? WAITING_SLICE : BATCH_SLICE;
     do { /* FASTER_OK means that the items before `end` are done */
-        end += count - end < BATCH_SLICE ? count - end : BATCH_SLICE;
+        end += count - end < slice ? count - end : slice;
         status = batch_slice(self, batch, end);
         if (status == FASTER_OK && end < count && PyErr_CheckSignals() != 0)
             status = RAISED;

@@ -233,8 +233,11 @@ static int wait_for(const struct session *self, const struct faster_operation *a
 }
 
 #define ASK(what, k, ...)                                                              \
-    (&(struct faster_operation){                                                       \
-        .kind = (what), .key = (k).data, .key_size = (k).size, __VA_ARGS__})
+    (&(struct faster_operation){.kind = (what),                                        \
+                                .flags = FASTER_CLAIMED,                               \
+                                .key = (k).data,                                       \
+                                .key_size = (k).size,                                  \
+                                __VA_ARGS__})
 
 /* --- methods ---------------------------------------------------------------------- */
 

@@ -421,13 +421,14 @@ static int session_contains(PyObject *object, PyObject *key) {
 /* --- the session as an object ----------------------------------------------------- */
 
 static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
-    static char *names[] = {"address", "owner",     "key", "value",
-                            "handle",  "page_size", NULL};
+    static char *names[] = {"address", "owner",     "key",   "value",
+                            "handle",  "page_size", "waits", NULL};
+    int waits = 0;
     PyObject *address, *owner, *key, *value, *kept = Py_None;
     unsigned long long page_size = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOO!O!|OK:Session", names,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOO!O!|OKp:Session", names,
                                      &address, &owner, hot.codec, &key, hot.codec,
-                                     &value, &kept, &page_size))
+                                     &value, &kept, &page_size, &waits))
         return NULL;
     void *handle = PyLong_AsVoidPtr(address);
     if (handle == NULL || hot.table == NULL) {
@@ -442,6 +443,7 @@ static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *keywo
         return NULL;
     self->session = handle;
     self->page_size = page_size;
+    self->waits = waits;
     self->fixed =
         ((struct codec *)key)->size >= 0 && ((struct codec *)value)->size >= 0;
     hold(self, SESSION_OWNER, owner);

@@ -32,9 +32,9 @@
  *
  * The GIL
  *   Single operations keep it: the core never waits inside one.  It is released to wait
- *   after FASTER_RETRY and FASTER_PENDING (calls.h), and for batches of more than
- *   BATCH_HELD items; shorter ones may wait between items, but only for threads that do
- *   not need it.
+ *   after FASTER_RETRY and FASTER_PENDING (calls.h), for all batches of a store with a
+ *   device, which may need the GIL itself, and for batches of more than BATCH_HELD items;
+ *   shorter ones may wait between items, but only for threads that do not need it.
  *
  * Limits
  *   Stable ABI of CPython 3.11.  A method cannot get at its module's state without a
@@ -58,11 +58,12 @@
 #endif
 
 enum {
-    VALUE_STACK = 2048,    /* bytes of a value that are read without an allocation */
-    BATCH_HELD = 64,       /* items of a batch that is run with the GIL held */
-    BATCH_SLICE = 1 << 16, /* items between two looks for signals */
-    ITEM_GUESS = 32,       /* bytes of an item before anything is known */
-    RAISED = INT_MIN       /* not a status: a Python exception has been set already */
+    VALUE_STACK = 2048,      /* bytes of a value that are read without an allocation */
+    BATCH_HELD = 64,         /* items of a batch that is run with the GIL held */
+    BATCH_SLICE = 1 << 16,   /* items between two looks for signals */
+    WAITING_SLICE = 1 << 14, /* the same where items may wait for a device */
+    ITEM_GUESS = 32,         /* bytes of an item before anything is known */
+    RAISED = INT_MIN         /* not a status: a Python exception has been set already */
 };
 
 /* Every object here begins alike, so one traverse and one clear serve all types. */
@@ -113,6 +114,7 @@ struct session {
     PyObject *weak;
     uint64_t page_size; /* the store's, for messages; 0 when unknown */
     int fixed;          /* the store's layout: both codecs have a size */
+    int waits;          /* the store has a device: any batch may wait for it */
 
     /* pending.h */
     int due;                /* LOOP_SOON was called, and resolve() was not yet */

@@ -415,6 +415,8 @@ def test_a_signal_ends_a_wait() -> None:
         signal.pthread_kill(main, signal.SIGINT)
         go_on.wait()
 
+    # Not a matter of course: a shell's background jobs begin with the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with opened(shelf) as store, store.session() as session:
         shelf.before = interrupt
         with pytest.raises(KeyboardInterrupt):
@@ -426,6 +428,7 @@ def test_a_signal_ends_a_wait() -> None:
         session.upsert(1, 0)  # behind the merge, which took place all the same
         assert session.read(1) == 0
         assert session.serial == 2
+    signal.signal(signal.SIGINT, before)
 
 
 def test_closing_waits_for_started_updates() -> None:

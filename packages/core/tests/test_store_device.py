@@ -11,7 +11,9 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -482,3 +484,103 @@ def test_settings_of_a_device_are_derived() -> None:
     assert pyfaster.StoreConfig().on_device().memory is not None
     with pytest.raises(pyfaster.ConfigError, match="segment_size"):
         pyfaster.StoreConfig(segment_size="1MiB", page_size="4MiB").on_device()
+
+
+# --- what once hung or crashed ------------------------------------------------------
+
+
+class Shelf:
+    """A device in Python, which needs the GIL for everything it does."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def read(self, offset: int, buffer: memoryview) -> int:
+        """Give what there is."""
+        part = self.data[offset : offset + len(buffer)]
+        buffer[: len(part)] = part
+        return len(part)
+
+    def write(self, offset: int, buffer: memoryview) -> int:
+        """Keep it."""
+        end = offset + len(buffer)
+        if len(self.data) < end:
+            self.data.extend(bytes(end - len(self.data)))
+        self.data[offset:end] = buffer
+        return len(buffer)
+
+    def sync(self) -> None:
+        """Nothing is behind."""
+
+    def truncate_before(self, offset: int) -> None:
+        """Keep everything."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+@pytest.mark.parametrize("count", [1, 2, 64, 65])
+def test_small_batches_wait_without_the_gil(count: int) -> None:
+    """A batch of any size lets a device in Python run while it waits for it."""
+    with (
+        pyfaster.open(
+            key=int, value=int, device=Shelf(), memory=MEMORY, page_size=16 << 10
+        ) as store,
+        store.session() as session,
+    ):
+        for first in range(0, 40_000, 50):
+            session.upsert_many(range(first, first + 50), [1] * 50)
+        store.evict()
+        keys = range(count)
+        assert session.read_many(keys) == [1] * count
+        session.rmw_many(keys, [1] * count, merge="add")
+        store.evict()
+        assert session.read_many(keys) == [2] * count
+        assert session.delete_many(keys) == [True] * count
+        assert session.read_many(keys) == [None] * count
+
+
+@pytest.mark.fault("F06")
+@pytest.mark.parametrize("nth", [1, 5, 20])
+def test_small_records_do_not_hang_when_writes_fail(nth: int) -> None:
+    """Where the index wants memory that the log cannot give, writers are told."""
+    rule = Rule("fail", "write", nth=nth, times=None)
+    with pyfaster.open(
+        key=int,
+        value=int,
+        device=FaultyDevice(MemoryDevice(), [rule]),
+        memory=MEMORY,
+        page_size=4096,
+    ) as store:
+        with pytest.raises((pyfaster.DeviceError, pyfaster.StoreFullError)):
+            for key in range(10 * KEYS):
+                store[key] = key
+        assert store[0] == 0
+
+
+def test_two_threads_of_one_session_are_told_apart() -> None:
+    """A second thread gets SessionBusyError, or what is its own; never the first's."""
+    with open_on(Shelf()) as store:
+        load(store, 4000)
+        store.evict()
+        with store.session() as session:
+            done = threading.Event()
+
+            def take() -> None:
+                while not done.is_set():
+                    with suppress(pyfaster.SessionBusyError):
+                        assert list(session.complete_pending(wait=False)) == []
+
+            other = threading.Thread(target=take)
+            other.start()
+            try:
+                for key in range(300):
+                    while True:
+                        try:
+                            assert session.read(key) == value_of(key)
+                            break
+                        except pyfaster.SessionBusyError:
+                            continue
+            finally:
+                done.set()
+                other.join()

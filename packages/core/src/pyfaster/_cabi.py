@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-The boundary: the only module that sees the C core's `ffi` and `lib`.
+The boundary: what sees the C core's `ffi` and `lib`.
+
+The whole of it is this module for stores, `_cabi_devices` for devices, and
+`testing/_cabi` for what tests are made with; each is loaded when it is needed.
 
 One boring function per C function, same name less the prefix, same argument order, for
 what is wide or rare; operations and batches go through `pyfaster._hot`. Each function
@@ -32,7 +35,12 @@ if TYPE_CHECKING:
 #: The interface that this module was written against.
 ABI = 1
 
-_CLOSED = -5004
+#: Failures that other modules ask for by name; the header's numbers.
+CORRUPT: int = lib.FASTER_E_CORRUPT
+CLOSED: int = lib.FASTER_E_CLOSED
+FULL: int = lib.FASTER_E_FULL
+FORKED: int = lib.FASTER_E_FORKED
+CONFIG: int = lib.FASTER_E_CONFIG
 
 #: Failures of the system are above this and are -errno; ours are below.
 SYSTEM_LOWEST = -4095
@@ -143,15 +151,18 @@ class Kv:
         handle: What frees the store when nobody holds it any more. The collector does
             not see it, so it outlives all finalizers of the same garbage; what
             `ffi.gc` gives would be one of those.
+
+        waits: Whether operations may wait for a device.
     """
 
-    __slots__ = ("_c", "_closed", "handle")
+    __slots__ = ("_c", "_closed", "handle", "waits")
 
-    def __init__(self, c: Any) -> None:
+    def __init__(self, c: Any, *, waits: bool) -> None:
         free = ffi.cast("uintptr_t", ffi.addressof(lib, "faster_kv_free"))
         self.handle = _hot.handle(int(ffi.cast("uintptr_t", c)), int(free))
         self._c = c
         self._closed = False
+        self.waits = waits
 
     @property
     def c(self) -> Any:
@@ -208,7 +219,7 @@ def kv_open(*, device: int = 0, **fields: int) -> Kv:
     config.device = ffi.cast("struct faster_device *", device)
     out = ffi.new("struct faster_kv **")
     _check(lib.faster_kv_open(config, out), "opening a store")
-    return Kv(out[0])
+    return Kv(out[0], waits=device != 0)
 
 
 def kv_stats(kv: Kv) -> dict[str, int]:
@@ -240,7 +251,7 @@ def kv_resume(kv: Kv) -> None:
     """
     Let writing begin again after it has failed.
     """
-    _check(lib.faster_kv_resume(kv.c), "resuming writes")
+    _check(lib.faster_kv_resume_writes(kv.c), "resuming writes")
 
 
 def kv_failure(kv: Kv) -> tuple[int, int, int]:
@@ -281,7 +292,7 @@ def _session(address: int, where: str) -> Any:
     The session at an address; 0 is that of one whose finalizer has run.
     """
     if address == 0:
-        raise error_for(_CLOSED, where)
+        raise error_for(CLOSED, where)
     return ffi.cast("struct faster_session *", address)
 
 
@@ -305,7 +316,7 @@ def session_drain(session: int, timeout_ms: int) -> int:
     """
     Bring the session's operations to their end; gives the status.
     """
-    return int(lib.faster_drain(_session(session, "draining"), timeout_ms))
+    return int(lib.faster_session_drain(_session(session, "draining"), timeout_ms))
 
 
 # --- scans --------------------------------------------------------------------------
@@ -340,6 +351,13 @@ class Cursor:
             self._borrowed = ffi.from_buffer("uint64_t[]", places)
         self.c = ffi.new("struct faster_cursor *", {"position": position, "end": end})
         self.c.places = self._borrowed
+
+    @property
+    def position(self) -> int:
+        """
+        Where the next call goes on.
+        """
+        return int(self.c.position)
 
     @property
     def end(self) -> int:
