@@ -19,6 +19,7 @@ import typer
 
 import house
 import records
+from pyfaster import events, hookspecs
 from pyfaster._cli import make_app
 from pyfaster._config import Settings, StoreConfig, parse_size
 from pyfaster._registry import Registry
@@ -64,6 +65,15 @@ def test_every_hook_is_documented_with_its_arguments() -> None:
     }
     page = house.text(DOCS / "plugins" / "hooks.md")
     assert hooks == set(re.findall(r"^\| `(pyfaster_.*?)` \|", page, re.MULTILINE))
+
+
+def test_every_event_is_documented() -> None:
+    """docs/plugins/hooks.md and the hook's docstring name each event."""
+    page = house.text(DOCS / "plugins" / "hooks.md")
+    told = {words(row[0])[0] for row in rows(page, "event")}
+    assert told | {"StoreEvent"} == set(events.__all__)
+    docstring = hookspecs.pyfaster_event.__doc__ or ""
+    assert [name for name in told if f"`{name}`" not in docstring] == []
 
 
 def test_reading_order_names_what_exists() -> None:

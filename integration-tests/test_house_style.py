@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,23 @@ BANNED = {
     r"\bgetenv\b": "settings come from the caller",
     r"\batomic_(?:load|store|exchange|fetch_\w+?|compare_exchange_\w+?)\s*\("
     r"(?<!_explicit\()": "only the _explicit forms show their order",
+}
+
+#: What cffi compiles, and cffi itself.
+COMPILED = {
+    "cffi",
+    "pyfaster._native",
+    "pyfaster_devices_file._file",
+    "pyfaster_devices_uring._uring",
+}
+
+#: The only files that see such modules, below packages/.
+BOUNDARY = {
+    "core/src/pyfaster/_cabi.py",
+    "core/src/pyfaster/_cabi_devices.py",
+    "core/src/pyfaster/testing/_cabi.py",
+    "devices-file/src/pyfaster_devices_file/_cabi.py",
+    "devices-uring/src/pyfaster_devices_uring/_cabi.py",
 }
 
 HEADINGS = (
@@ -206,23 +224,38 @@ def test_stored_structs_have_asserted_layout() -> None:
     none_of(breaches)
 
 
+def imports(path: Path) -> Iterator[tuple[int, set[str]]]:
+    """Give the imports of a file: the line, and all modules that it may mean."""
+    for node in ast.walk(ast.parse(house.text(path))):
+        if isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            yield node.lineno, {node.module or "", *names}
+        elif isinstance(node, ast.Import):
+            yield node.lineno, {alias.name for alias in node.names}
+
+
 def test_ffi_stays_behind_the_boundary() -> None:
-    """Of what is shipped only the boundary imports `_native`, and nothing uses cffi."""
-    boundary = {"_cabi.py", "_cabi_devices.py"}
-    allowed = {"pyfaster._native": boundary, "cffi": set()}
-    breaches = []
-    for path in SHIPPED:
-        for node in ast.walk(ast.parse(house.text(path))):
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-                names += [f"{node.module}.{alias.name}" for alias in node.names]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            else:
-                continue
-            for module, places in allowed.items():
-                if module in names and path.name not in places:
-                    breaches.append(at(path, node.lineno, f"imports {module}"))
+    """Of what is shipped only the boundary imports a cffi module, none cffi itself."""
+    found = {
+        house.name(path).removeprefix("packages/")
+        for path in SHIPPED
+        for _, names in imports(path)
+        if names & COMPILED
+    }
+    assert found == BOUNDARY
+
+
+def test_plugins_use_only_what_is_public() -> None:
+    """No plugin of the tree imports a private module of the core."""
+    sources = [path for path in SHIPPED if "packages/core/" not in house.name(path)]
+    assert len({path.relative_to(house.ROOT).parts[1] for path in sources}) > 2
+    breaches = [
+        at(path, line, f"imports {name}")
+        for path in sources
+        for line, names in imports(path)
+        for name in sorted(names)
+        if re.match(r"pyfaster\._(?!_)", name)
+    ]
     none_of(breaches)
 
 

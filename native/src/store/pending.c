@@ -14,12 +14,7 @@ enum {
     UNUSED_MAX = 1024,
     UNUSED_BUFFER_MAX = 16 << 10,
     /* Operations that one entry brings forward (E5). */
-    RUN_BLOCK = 64,
-    /* The part of the budget that operations on their way may take, and about what one
-     * of them does; so many are never too many. */
-    CROWD_SHARE = 4,
-    CROWD_BYTES = 2 << 10,
-    CROWD_MIN = 64
+    RUN_BLOCK = 64
 };
 
 /* --- lists (I1) ------------------------------------------------------------------- */
@@ -48,15 +43,10 @@ static void list_remove(struct pending_list *list, struct faster_pending *pendin
     }
 }
 
-/* Operations on their way: one writer, and a figure for others. */
-static uint64_t count_of(struct pending_queue *queue) {
-    /* relaxed: see above */
-    return atomic_load_explicit(&queue->count, memory_order_relaxed);
-}
-
+/* One writer. */
 static void count_by(struct pending_queue *queue, int64_t change) {
     /* relaxed: see above */
-    atomic_store_explicit(&queue->count, count_of(queue) + (uint64_t)change,
+    atomic_store_explicit(&queue->count, pending_count(queue) + (uint64_t)change,
                           memory_order_relaxed);
 }
 
@@ -131,8 +121,24 @@ void pending_queue_leave(struct pending_queue *queue) {
     queue_release(queue);
 }
 
+/* Whether an update with its serial is on its way to a key of this hash. */
+static bool list_has(const struct pending_list *list, uint64_t hash) {
+    for (const struct faster_pending *one = list->first; one != NULL; one = one->next) {
+        if (one->numbered && one->update.hash == hash) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The few bits are asked first: mostly they say no. */
+static bool is_on_its_way(const struct pending_queue *queue, uint64_t hash) {
+    return queue->keys[hash % PENDING_KEYS] != 0 &&
+           (list_has(&queue->flying, hash) || list_has(&queue->again, hash));
+}
+
 bool pending_defers(const struct pending_queue *queue, uint64_t hash) {
-    return queue->waiting.first != NULL || queue->keys[hash % PENDING_KEYS] != 0;
+    return queue->waiting.first != NULL || is_on_its_way(queue, hash);
 }
 
 /* A device's read has ended: on any thread. */
@@ -541,7 +547,7 @@ static void run_waiting(struct faster_session *session, struct pending_outbox *o
     struct pending_queue *queue = session->queue;
     struct faster_pending *pending = queue->waiting.first;
     while (pending != NULL &&
-           queue->keys[pending->update.hash % PENDING_KEYS] == 0) { /* ends: the list */
+           !is_on_its_way(queue, pending->update.hash)) { /* ends: the list */
         list_remove(&queue->waiting, pending);
         advance(session, pending, outbox);
         pending = queue->waiting.first;
@@ -701,20 +707,6 @@ int pending_begin_walk(struct faster_session *session,
     return FASTER_OK;
 }
 
-/* Whether more is on its way than the budget has room for.  Then what has arrived is
- * brought forward first: the caller will come again, and may do nothing else. */
-static bool is_crowded(struct faster_session *session) {
-    uint64_t most = session->kv->budget.limit / CROWD_SHARE / CROWD_BYTES;
-    uint64_t few = most > CROWD_MIN ? most : CROWD_MIN;
-    bool ready;
-    if (count_of(session->queue) < few) {
-        return false;
-    }
-    (void)pending_run(session, NULL, &ready);
-    pending_rest(session, 0);
-    return count_of(session->queue) >= few;
-}
-
 int faster_start(struct faster_session *session,
                  const struct faster_operation *operation, void *out, uint64_t capacity,
                  uint64_t *value_size, struct faster_pending **pending) {
@@ -723,7 +715,7 @@ int faster_start(struct faster_session *session,
     if (result != FASTER_PENDING || session->queue == NULL) {
         return result;
     }
-    if (is_crowded(session)) {
+    if (pending_crowds(session)) {
         return FASTER_RETRY;
     }
     result = session_enter(session);
@@ -760,31 +752,11 @@ int pending_run(struct faster_session *session, struct faster_pending *pending,
         *ready = pending->state >= PENDING_HELD;
     } else {
         *ready = queue->finished.first != NULL;
-        result = !*ready && count_of(queue) == 0 ? FASTER_NOT_FOUND : FASTER_OK;
+        result = !*ready && pending_count(queue) == 0 ? FASTER_NOT_FOUND : FASTER_OK;
     }
     session_leave(session);
     pending_send(&outbox);
     return result;
-}
-
-int faster_session_drain(struct faster_session *session, uint32_t timeout_ms) {
-    uint64_t deadline = clock_ms() + timeout_ms;
-    while (session->queue != NULL) { /* ends at the deadline at the latest */
-        bool ready = false;
-        int result = pending_run(session, NULL, &ready);
-        if (result < 0) {
-            return result;
-        }
-        uint64_t now = clock_ms();
-        if (!pending_busy(session->queue)) {
-            break;
-        }
-        if (now >= deadline) {
-            return FASTER_E_TIMEOUT;
-        }
-        pending_rest(session, deadline - now);
-    }
-    return FASTER_OK;
 }
 
 int faster_next_finished(struct faster_session *session,

@@ -123,7 +123,7 @@ struct faster_pending {
 };
 
 /* Updates on their way, by a few bits of their keys' hashes. */
-enum { PENDING_KEYS = 256 };
+enum { PENDING_KEYS = 1024 };
 
 struct pending_queue {
     /* set once */
@@ -168,6 +168,15 @@ bool pending_defers(const struct pending_queue *queue, uint64_t hash);
 static inline bool pending_busy(const struct pending_queue *queue) {
     return queue->waiting.first != NULL || queue->numbered != 0;
 }
+
+/* Operations on their way: a figure, exact for whoever is inside. */
+static inline uint64_t pending_count(struct pending_queue *queue) {
+    /* relaxed: see above */
+    return atomic_load_explicit(&queue->count, memory_order_relaxed);
+}
+
+/* Outside: whether more is on its way than the budget has room for. */
+bool pending_crowds(struct faster_session *session);
 
 /* What has to be handed to the device once the slot is left. */
 struct pending_outbox {

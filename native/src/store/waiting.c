@@ -8,7 +8,12 @@ enum {
     /* How long a waiter sleeps before it looks again by itself: a device that others
      * drive, too, may complete its operation without waking it. */
     REST_MS = 10,
-    REST_DRIVEN_MS = 1
+    REST_DRIVEN_MS = 1,
+    /* The part of the budget that operations on their way may take, and about what one
+     * of them does; so many are never too many. */
+    CROWD_SHARE = 4,
+    CROWD_BYTES = 2 << 10,
+    CROWD_MIN = 64
 };
 
 static bool has_arrived(struct pending_queue *queue) {
@@ -54,6 +59,20 @@ void pending_rest(struct faster_session *session, uint64_t most_ms) {
     }
 }
 
+/* When it is, what has arrived is brought forward first: the caller will come again,
+ * and may do nothing else. */
+bool pending_crowds(struct faster_session *session) {
+    uint64_t most = session->kv->budget.limit / CROWD_SHARE / CROWD_BYTES;
+    uint64_t few = most > CROWD_MIN ? most : CROWD_MIN;
+    bool ready;
+    if (pending_count(session->queue) < few) {
+        return false;
+    }
+    (void)pending_run(session, NULL, &ready);
+    pending_rest(session, 0);
+    return pending_count(session->queue) >= few;
+}
+
 int faster_wait(struct faster_session *session, struct faster_pending *pending,
                 uint32_t timeout_ms) {
     uint64_t deadline = clock_ms() + timeout_ms;
@@ -73,6 +92,26 @@ int faster_wait(struct faster_session *session, struct faster_pending *pending,
         }
         pending_rest(session, deadline - now);
     }
+}
+
+int faster_session_drain(struct faster_session *session, uint32_t timeout_ms) {
+    uint64_t deadline = clock_ms() + timeout_ms;
+    while (session->queue != NULL) { /* ends at the deadline at the latest */
+        bool ready = false;
+        int result = pending_run(session, NULL, &ready);
+        if (result < 0) {
+            return result;
+        }
+        uint64_t now = clock_ms();
+        if (!pending_busy(session->queue)) {
+            break;
+        }
+        if (now >= deadline) {
+            return FASTER_E_TIMEOUT;
+        }
+        pending_rest(session, deadline - now);
+    }
+    return FASTER_OK;
 }
 
 static uint32_t kind_of(const struct faster_pending *pending) {
@@ -105,8 +144,7 @@ uint64_t faster_pending_count(struct faster_session *session) {
     if (queue == NULL || session_enter(session) != FASTER_OK) {
         return 0;
     }
-    /* relaxed: the session's own store */
-    uint64_t count = atomic_load_explicit(&queue->count, memory_order_relaxed);
+    uint64_t count = pending_count(queue);
     session_leave(session);
     return count;
 }

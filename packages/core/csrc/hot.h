@@ -33,8 +33,9 @@
  * The GIL
  *   Single operations keep it: the core never waits inside one.  It is released to wait
  *   after FASTER_RETRY and FASTER_PENDING (calls.h), for all batches of a store with a
- *   device, which may need the GIL itself, and for batches of more than BATCH_HELD items;
- *   shorter ones may wait between items, but only for threads that do not need it.
+ *   device, which may need the GIL itself, and for batches of more than BATCH_HELD
+ *   items; shorter ones may wait between items, but only for threads that do not need
+ *   it.
  *
  * Limits
  *   Stable ABI of CPython 3.11.  A method cannot get at its module's state without a

@@ -47,8 +47,7 @@ struct verb {
 
 struct ongoing {
     PyObject_HEAD PyObject *in[ASKED];
-    PyObject
-        *context; /* the user's; of an asynchronous read what an absent key gives */
+    PyObject *context; /* the user's; of an awaited read what an absent key gives */
     PyObject *value, *error;
     PyObject *future, *iterator;
     const struct verb *verb;

@@ -234,6 +234,7 @@ static PyObject *raised(void) {
 static void end(const struct session *self, struct ongoing *as,
                 const struct faster_result *result) {
     struct asked none = {.operation = {.key_size = result->key_size}};
+    PyObject *absent = self->loop[LOOP_ITSELF] != NULL ? as->context : NULL;
     as->status = result->status;
     as->serial = result->serial;
     as->state = OPERATION_ENDED;
@@ -244,7 +245,7 @@ static void end(const struct session *self, struct ongoing *as,
         raise_asked(self, as->verb, result->status, as->in[0], &none);
     else
         as->value = outcome(self, as->verb, result->status, result->value,
-                            result->value_size, as->context);
+                            result->value_size, absent);
     if (as->value == NULL)
         as->error = raised();
 }

@@ -180,9 +180,16 @@ def test_an_update_by_a_function_loses_nothing(run: Run) -> None:
 
 def test_writing_more_than_memory_holds_does_not_block_the_loop(run: Run) -> None:
     """Updates that must wait for memory give way to the loop and end in order."""
+    waiting: list[int] = []
+
+    async def tick(s: pyfaster.AsyncSession[int, bytes]) -> None:
+        while not s.closed:  # ends with the work
+            waiting.append(s.busy)
+            await asyncio.sleep(0)
 
     async def work(store: pyfaster.FasterKv[int, bytes]) -> None:
         async with store.async_session() as s:
+            ticker = asyncio.ensure_future(tick(s))
             for first in range(0, 8000, 1000):
                 begun = [
                     s.upsert(k, b"%8d" % k * 100) for k in range(first, first + 1000)
@@ -193,12 +200,15 @@ def test_writing_more_than_memory_holds_does_not_block_the_loop(run: Run) -> Non
             assert s.serial == 8 * 1001
             assert await s.read(1000) == b"last"
             assert await s.read(7999) == b"%8d" % 7999 * 100
+        await ticker
 
     with pyfaster.open(
         key=int, device=MemoryDevice(), memory="1MiB", page_size=4096
     ) as store:
         run(work(store))
         assert store.stats().pages_evicted > 0
+    # The loop went round while updates waited, not only behind them.
+    assert len([busy for busy in waiting if busy]) > 8
 
 
 def test_no_update_passes_one_that_waits_for_memory(run: Run) -> None:

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, NoReturn
 
 import pytest
 
 import pyfaster
-from pyfaster.errors import KeyTooLargeError, SessionBusyError
+from pyfaster import _async
+from pyfaster.errors import ConfigError, KeyTooLargeError, SessionBusyError
 from pyfaster.testing import MemoryDevice
 
 Store = pyfaster.FasterKv[int, int]
@@ -69,3 +71,35 @@ def test_names_are_shared_with_plain_sessions() -> None:
 
     with pyfaster.open(key=int, value=int) as store:
         asyncio.run(work(store))
+
+
+class Deaf(asyncio.SelectorEventLoop):
+    """A loop that cannot watch descriptors, as the Proactor loop of Windows."""
+
+    def add_reader(self, *_: Any) -> NoReturn:  # type: ignore[override]
+        """Say so as asyncio does."""
+        raise NotImplementedError
+
+
+def test_a_loop_that_cannot_watch_is_refused() -> None:
+    """The message names a loop that can; the session serves another loop, once."""
+
+    async def refused(session: pyfaster.AsyncSession[int, int]) -> None:
+        with pytest.raises(ConfigError, match="Deaf has no add_reader") as raised:
+            await session.__aenter__()
+        assert "asyncio.SelectorEventLoop" in str(raised.value)
+        with pytest.raises(RuntimeError, match="async with"):
+            session.read(1)
+
+    async def works(session: pyfaster.AsyncSession[int, int]) -> None:
+        async with session:
+            assert await session.read(1) == 3
+
+    with pyfaster.open(key=int, value=int) as store:
+        store[1] = 3
+        session = store.async_session()
+        before = len(_async._bells)
+        with asyncio.Runner(loop_factory=Deaf) as runner:
+            runner.run(refused(session))
+        assert len(_async._bells) == max(before, 1)
+        asyncio.run(works(session))

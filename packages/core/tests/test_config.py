@@ -23,6 +23,7 @@ from pyfaster._config import (
     show_size,
 )
 from pyfaster.errors import ConfigError
+from pyfaster.testing import MemoryDevice
 
 MIB = 1 << 20
 
@@ -237,6 +238,41 @@ def test_what_is_no_configuration_is_refused(config: Any) -> None:
     """config= takes a StoreConfig, a mapping or a path, and says so."""
     with pytest.raises(ConfigError):
         make_config(config, {})
+
+
+@pytest.mark.parametrize("size", ["32MiB", "512MiB", "1GiB"])
+def test_a_page_size_for_a_device_is_never_replaced(size: str) -> None:
+    """On a device, a page size that was given holds, or is refused by name."""
+    for memory in ("64MiB", "1GiB", "4GiB"):
+        try:
+            given = StoreConfig(memory=memory, page_size=size)
+            assert given.on_device().page_size == parse_size(size)
+        except ConfigError as error:
+            assert f"two pages of {size}" in str(error)  # noqa: PT017 - or nothing
+
+
+def test_a_page_size_too_large_for_the_default_budget_is_refused() -> None:
+    """Where the budget is derived, a page that it cannot hold is an error."""
+    with pytest.raises(ConfigError, match="two pages of 1GiB"):
+        StoreConfig(page_size="1GiB").on_device()
+    with pytest.raises(ConfigError, match="two pages of 1GiB"):
+        pyfaster.open(device=MemoryDevice(), page_size="1GiB")
+
+
+@pytest.mark.parametrize("size", [None, 0])
+def test_a_page_size_of_nothing_is_derived(size: int | None) -> None:
+    """None and 0 are as if nothing was given, on a device and when overridden."""
+    config = StoreConfig(memory="64MiB", page_size=size)
+    assert config == StoreConfig(memory="64MiB")
+    assert config.on_device().page_size == MIB
+    assert make_config(config, {"memory": "1MiB"}).page_size == 65536
+
+
+@given(st.integers(1 << 20, 1 << 40))
+def test_the_page_size_derived_for_a_device_is_the_smaller(memory: int) -> None:
+    """Where settings are valid in memory, those of a device are valid, too."""
+    config = StoreConfig(memory=memory)
+    assert config.on_device().page_size <= config.page_size
 
 
 def test_a_config_error_is_a_value_error() -> None:

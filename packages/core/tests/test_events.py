@@ -5,12 +5,24 @@ What plugins are told while a store lives.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 
 import pytest
 
 import pyfaster
-from pyfaster.events import IndexGrown, IndexSaturated, StoreEvent
+from pyfaster._stats import StoreStats
+from pyfaster.events import (
+    IndexGrown,
+    IndexSaturated,
+    LogSpilled,
+    StoreEvent,
+    Watch,
+    WritesResumed,
+    WritesStopped,
+)
+from pyfaster.testing import MemoryDevice
 
 
 class Listener:
@@ -58,3 +70,57 @@ def test_what_nobody_asked_for_is_told_at_the_end(listener: Listener) -> None:
     assert len(saturated) == 1
     assert saturated[0].store == store.name
     assert saturated[0].entries > 4 * saturated[0].buckets
+
+
+def on_device(device: object) -> pyfaster.FasterKv[int, bytes]:
+    """A store of a quarter of a megabyte on a device."""
+    return pyfaster.open(
+        key=int,
+        value=bytes,
+        device=device,  # type: ignore[arg-type]
+        memory="256KiB",
+        page_size="16KiB",
+    )
+
+
+def test_the_first_spill_is_told_once(listener: Listener) -> None:
+    """A log that outgrows memory says so by the next figures, and never again."""
+    with on_device(MemoryDevice()) as store:
+        store[1] = b"value"
+        store.stats()
+        assert listener.events == []
+        for key in range(2_000):
+            store[key] = b"x" * 200
+        head = store.stats().address_head
+        spilled = [e for e in listener.events if isinstance(e, LogSpilled)]
+        assert spilled == [LogSpilled(store.name, spilled[0].address)]
+        assert 0 < spilled[0].address <= head
+        for key in range(2_000):
+            store[key] = b"x" * 200
+    assert [e for e in listener.events if isinstance(e, LogSpilled)] == spilled
+
+
+def figures() -> StoreStats:
+    """The figures of a store in which nothing has happened."""
+    with pyfaster.open() as store:
+        return store.stats()
+
+
+def test_how_writing_stands_is_told_when_it_changes() -> None:
+    """Another failure is told anew; what is not of the device changes nothing."""
+    watch, stats = Watch("name"), figures()
+
+    def told(status: int, start: int = 0, end: int = 0) -> list[StoreEvent]:
+        return list(watch.news(stats, (status, start, end)))
+
+    no_space = os.strerror(errno.ENOSPC)
+    assert told(0) == []
+    first = WritesStopped("name", errno.ENOSPC, 64, 4096, no_space)
+    assert told(-errno.ENOSPC, 64, 4096) == [first]
+    assert told(-errno.ENOSPC, 64, 4096) == []
+    for closed_or_forked in (-5004, -5007):
+        assert told(closed_or_forked) == []
+    second = WritesStopped("name", errno.EIO, 64, 4096, os.strerror(errno.EIO))
+    assert told(-5012, 64, 4096) == [second]
+    assert told(0) == [WritesResumed("name")]
+    assert told(0) == []

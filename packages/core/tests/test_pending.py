@@ -181,7 +181,7 @@ def test_started_reads_end_with_their_contexts() -> None:
         for key, context in contexts.items():
             assert session.start_read(key, context=context) is PENDING
         assert session.start_read(KEYS + 1, "absent") in (None, PENDING)
-        assert session.pending >= len(contexts)
+        assert session.busy >= len(contexts)
         ended = {one.key: one for one in session.complete_pending()}
         for key, context in contexts.items():
             assert ended[key] == Completed("read", key, 3 * key, 0, context, 0, None)

@@ -5,23 +5,26 @@ The file device keeps pyfaster's contract of devices: buffered, and past the pag
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pyfaster.protocols import DeviceSettings
 from pyfaster.testing.conformance import CHECKS, SEGMENT_SIZE, Check, Suite
+from pyfaster_devices_file import FileDevice
 from pyfaster_devices_file._device import open_file
 
 #: The suite is the same whatever else is installed.
 pytestmark = pytest.mark.once
 
-#: Options of each device that is checked. "try" because not every file system that
-#: tests are run on can go past the page cache.
+#: Options of each device that is checked. Not every file system that tests are run on
+#: can go past the page cache: there, what is asked to try is a cached device.
 DEVICES: dict[str, dict[str, object]] = {
     "file": {},
     "one-thread": {"threads": 1},
-    "direct": {"direct": "try"},
+    "direct-if-possible": {"direct": "try"},
 }
 
 
@@ -57,3 +60,26 @@ def test_is_held_to_what_it_promises(
 ) -> None:
     """The checks of durability and of truncation apply to it."""
     assert {"flushes", "truncates"} <= suite_of(name).profile.capabilities
+
+
+def can_go_past_the_cache(folder: Path) -> bool:
+    """Ask the system itself whether files here can be opened for direct transfers."""
+    flag = getattr(os, "O_DIRECT", 0)
+    try:
+        os.close(os.open(folder / "asked", os.O_RDWR | os.O_CREAT | flag, 0o600))
+    except OSError:
+        return False
+    return flag != 0
+
+
+def test_direct_is_direct_where_that_is_possible(tmp_path: Path) -> None:
+    """What the checks above ran on went past the cache wherever a file can."""
+    settings = DeviceSettings(
+        store_id=1, segment_size=SEGMENT_SIZE, options=DEVICES["direct-if-possible"]
+    )
+    device = FileDevice(tmp_path / "log", settings)
+    try:
+        assert device.direct == can_go_past_the_cache(tmp_path)
+        assert device.alignment > 1 or not device.direct
+    finally:
+        device.close()

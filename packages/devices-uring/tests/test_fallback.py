@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from pyfaster import _registry
 from pyfaster._registry import Registry
 from pyfaster.errors import DeviceError, PluginMissingError
 from pyfaster.events import DeviceFallback
 from pyfaster.hookspecs import DeviceScheme, hookimpl
 from pyfaster.protocols import DeviceSettings
-from pyfaster_devices_uring import UringDevice, _cabi, _fallback, open_uring
+from pyfaster_devices_uring import UringDevice, _cabi, open_uring
 from pyfaster_devices_uring._cabi import ASK, Script
 from pyfaster_devices_uring._problems import REFUSALS, RingRefusedError
 
@@ -58,7 +59,7 @@ def substitute(monkeypatch: pytest.MonkeyPatch) -> Substitute:
     registry = Registry(entry_points=lambda: [])
     plugin = Substitute()
     registry.register(plugin)
-    monkeypatch.setattr(_fallback, "registry", registry)
+    monkeypatch.setattr(_registry, "registry", registry)
     return plugin
 
 
@@ -143,7 +144,7 @@ def test_without_a_substitute_pip_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When neither works, the error says what to install."""
-    monkeypatch.setattr(_fallback, "registry", Registry(entry_points=lambda: []))
+    monkeypatch.setattr(_registry, "registry", Registry(entry_points=lambda: []))
     script = Script().answer("setup", -errno.EPERM)
     with pytest.raises(PluginMissingError, match=r"pip install .*devices-file"):
         open_uring(str(tmp_path / "store"), settings(), script=script)

@@ -17,6 +17,7 @@ from pyfaster._builtin_codecs import Bytes, UInt64
 from pyfaster._merges import native_merge
 from pyfaster._open import open
 from pyfaster._pending import PENDING, Completed
+from pyfaster._scan import ScanCursor, Scanner
 from pyfaster._session import Session
 from pyfaster._stats import SessionInfo, StoreStats
 from pyfaster._store import FasterKv
@@ -53,6 +54,7 @@ from pyfaster.errors import (
 if TYPE_CHECKING:
     from pyfaster._async import AsyncSession
     from pyfaster._config import StoreConfig
+    from pyfaster._device_access import announce, open_device
     from pyfaster._plugins import load_plugins, register, unregister
     from pyfaster.hookspecs import DeviceScheme, hookimpl
     from pyfaster.protocols import Codec, CodecProvider, HashChoice
@@ -65,8 +67,10 @@ _LAZY = {
     "DeviceScheme": "pyfaster.hookspecs",
     "HashChoice": "pyfaster.protocols",
     "StoreConfig": "pyfaster._config",
+    "announce": "pyfaster._device_access",
     "hookimpl": "pyfaster.hookspecs",
     "load_plugins": "pyfaster._plugins",
+    "open_device": "pyfaster._device_access",
     "register": "pyfaster._plugins",
     "unregister": "pyfaster._plugins",
 }
@@ -122,6 +126,8 @@ __all__ = [
     "PluginError",
     "PluginMissingError",
     "PluginWarning",
+    "ScanCursor",
+    "Scanner",
     "Session",
     "SessionBusyError",
     "SessionInfo",
@@ -134,10 +140,12 @@ __all__ = [
     "UnsupportedFormatError",
     "ValueTooLargeError",
     "__version__",
+    "announce",
     "hookimpl",
     "load_plugins",
     "native_merge",
     "open",
+    "open_device",
     "register",
     "unregister",
 ]

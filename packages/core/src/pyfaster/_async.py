@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyfaster import _cabi, _hot
 from pyfaster._builtin_codecs import hot_codec
-from pyfaster.errors import ClosedError, DeadlineError, error_for
+from pyfaster._session import DRAIN_S
+from pyfaster.errors import ClosedError, ConfigError, DeadlineError, error_for
 
 if TYPE_CHECKING:
     from typing import Self
@@ -39,10 +40,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _NOTHING: Any = object()
-_CLOSED = -5004
-
-#: How long closing waits for operations on their way unless told, in seconds.
-DRAIN_S = 30.0
 
 #: What was refused is tried again at so many turns of the loop, and then at intervals.
 _TURNS = 16
@@ -111,6 +108,11 @@ class AsyncSession(_hot.AsyncSession[K, V]):
     Made by `FasterKv.async_session`; used in an `async with` statement, which binds it
     to the running loop. Any number of its tasks may have operations under way at once.
 
+    The loop must be able to watch a descriptor (`add_reader`): asyncio's selector loop
+    and uvloop are, the Proactor loop that Windows begins with is not, and is refused
+    with a `ConfigError`. There, run `asyncio.Runner(
+    loop_factory=asyncio.SelectorEventLoop)`.
+
     A method begins its operation when it is called, not when it is awaited; what it
     returns is awaited once. A task that is cancelled while it waits stops waiting, and
     the session goes on as if nothing had been; an update that waited for the device
@@ -122,6 +124,9 @@ class AsyncSession(_hot.AsyncSession[K, V]):
         serial: The serial number of the last update; 0 before the first.
 
         pending: How many operations are on their way.
+
+        busy: How many operations whoever called them has not been told of: those on
+            their way, and those that wait for room in memory or for the loop's turn.
     """
 
     __slots__ = ("_bell", "_loop", "_name", "_timer", "_turns", "closed")
@@ -149,7 +154,9 @@ class AsyncSession(_hot.AsyncSession[K, V]):
         key = hot_codec(key_codec, key=True)
         value = hot_codec(value_codec)
         address = _cabi.session_open(kv)
-        self = super().__new__(cls, address, kv, key, value, kv.handle, page_size)
+        self = super().__new__(
+            cls, address, kv, key, value, kv.handle, page_size, kv.waits
+        )
         self._name = name
         self._loop = self._bell = self._timer = None
         self._turns = 0
@@ -210,10 +217,13 @@ class AsyncSession(_hot.AsyncSession[K, V]):
     def _bind(self) -> None:
         """
         Belong to the running loop.
+
+        Raises:
+            ConfigError: The loop cannot watch a descriptor.
         """
         loop = asyncio.get_running_loop()
         if self.closed:
-            raise error_for(_CLOSED, "async_session")
+            raise error_for(_cabi.CLOSED, "async_session")
         if self._loop is not None:
             raise RuntimeError("this session was entered already; open another one")
         bell, ghost = _bell(), weakref.ref(self)
@@ -227,7 +237,11 @@ class AsyncSession(_hot.AsyncSession[K, V]):
             bell.silence()
             look()
 
-        loop.add_reader(bell.reads, ring)
+        try:
+            loop.add_reader(bell.reads, ring)
+        except NotImplementedError:
+            _bells.append(bell)
+            raise _cannot_watch(loop) from None
         self._loop, self._bell = loop, bell
         soon = _Soon(loop, look)
         self.bind(loop, asyncio.get_running_loop, loop.create_future, soon)
@@ -337,6 +351,15 @@ class AsyncSession(_hot.AsyncSession[K, V]):
         return f"<{type(self).__name__} {self._name!r}, serial {self.serial}, {state}>"
 
 
+def _cannot_watch(loop: asyncio.AbstractEventLoop) -> ConfigError:
+    return ConfigError(
+        f"async_session: {type(loop).__name__} has no add_reader, so nobody can wake "
+        "it when the device has ended something; run the program with asyncio.Runner("
+        "loop_factory=asyncio.SelectorEventLoop), or use store.session() in a thread "
+        "(asyncio.to_thread)"
+    )
+
+
 class _Soon:
     """
     What asks a loop to look at its next turn.
@@ -354,4 +377,4 @@ class _Soon:
         return self._loop.call_soon(self._look)
 
 
-__all__ = ["DRAIN_S", "AsyncSession"]
+__all__ = ["AsyncSession"]

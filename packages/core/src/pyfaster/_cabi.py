@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 ABI = 1
 
 #: Failures that other modules ask for by name; the header's numbers.
-CORRUPT: int = lib.FASTER_E_CORRUPT
 CLOSED: int = lib.FASTER_E_CLOSED
 FULL: int = lib.FASTER_E_FULL
 FORKED: int = lib.FASTER_E_FORKED

@@ -52,8 +52,7 @@ CAPABILITIES = {
     )
 }
 
-CLOSED_STATUS = -5004
-NOT_FOUND = 1
+NOT_FOUND: int = lib.FASTER_NOT_FOUND
 
 
 def check(status: int, where: str) -> int:
@@ -258,7 +257,7 @@ class Queue:
         Cost: one C call that blocks up to `timeout_ms`, GIL released throughout.
         """
         status = lib.faster_queue_take(self.c, timeout_ms, pulled.c)
-        if status == CLOSED_STATUS:
+        if status == lib.FASTER_E_CLOSED:
             raise ClosedError("the queue of requests has ended", status=status)
         return check(status, "pulling a request") != NOT_FOUND
 

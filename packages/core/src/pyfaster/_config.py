@@ -222,6 +222,9 @@ class StoreConfig(BaseModel):
     device_options: Mapping[str, object] = Field(default_factory=dict)
 
     def __init__(self, **settings: Unpack[Settings]) -> None:
+        size = settings.get("page_size", False)
+        if size is None or (size == 0 and size is not False):
+            settings.pop("page_size", None)  # not a size that somebody asks for
         try:
             super().__init__(**settings)
         except ValidationError as error:
@@ -261,19 +264,19 @@ class StoreConfig(BaseModel):
         """
         Give these settings with what a store on a device derives for itself: a budget,
         pages so small that many fit in it, and the size of the read cache.
+
+        Raises:
+            ConfigError: A page size that was given does not fit the budget, or the
+                index that `expected_keys` needs does not.
         """
         given = {name: getattr(self, name) for name in self.model_fields_set}
         memory = self.memory if self.memory is not None else default_memory()
         given["memory"] = memory
-        if not given.get("page_size"):
+        if "page_size" not in given:
             given["page_size"] = derive_device_page_size(memory)
         if self.read_cache is None:
             given["read_cache"] = memory // 8 if memory >= READ_CACHE_FROM else 0
-        try:
-            full = StoreConfig(**given)
-        except ConfigError:
-            given.pop("page_size")  # too large for what else must fit
-            full = StoreConfig(**given)
+        full = StoreConfig(**given)
         if full.segment_size < full.page_size:
             raise ConfigError(
                 f"segment_size={show_size(full.segment_size)} is smaller than a page "

@@ -22,12 +22,11 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, cast
 
 from pyfaster import _cabi_devices as cabi
 from pyfaster.errors import ClosedError
-from pyfaster.protocols import NativeDevice, PythonDevice
+from pyfaster.protocols import DeviceFailure, NativeDevice, PythonDevice
 
 #: How many exceptions of a device are kept.
 FAILURES_MAX = 64
@@ -145,28 +144,7 @@ class NullDevice(_OwnTable):
 # --- devices written in Python ------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """
-    A request that a device written in Python did not serve.
-
-    Attributes:
-        kind: "read", "write", "sync", "truncate" or "close".
-
-        offset: Of the request, in bytes.
-
-        length: Of the request, in bytes.
-
-        error: What the device raised, or what its answer was refused for.
-    """
-
-    kind: str
-    offset: int
-    length: int
-    error: BaseException
-
-
-Failures = deque[Failure]
+Failures = deque[DeviceFailure]
 
 
 def _count(answer: object, length: int, what: str) -> int:
@@ -232,7 +210,7 @@ def _serve_one(
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is no success
         code, moved = _code(error), 0
         kind = _NAMES.get(pulled.kind, "unknown")
-        failures.append(Failure(kind, pulled.offset, pulled.length, error))
+        failures.append(DeviceFailure(kind, pulled.offset, pulled.length, error))
     finally:
         pulled.drop()
     queue.complete(request, code, moved)
@@ -425,7 +403,6 @@ def device_address(device: NativeDevice | PythonDevice) -> tuple[int, object]:
 
 
 __all__ = [
-    "Failure",
     "MemoryDevice",
     "NullDevice",
     "PythonDeviceServer",

@@ -16,8 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pyfaster._devices import device_address
+from pyfaster._devices import PythonDeviceServer, device_address
 from pyfaster.errors import ConfigError, DeviceError, StoreLockedError
+from pyfaster.protocols import DeviceFailure
 
 try:
     import fcntl
@@ -187,6 +188,33 @@ class Home:
             return 0
         address, self._kept = device_address(self.device)
         return address
+
+    @property
+    def device_failures(self) -> tuple[DeviceFailure, ...]:
+        """
+        The last requests that a device in Python did not serve, the oldest first.
+        """
+        if not isinstance(self._kept, PythonDeviceServer):
+            return ()
+        return tuple(self._kept.failures)
+
+    def cause(self, start: int, end: int) -> BaseException | None:
+        """
+        What a device in Python raised last when these bytes were to be written.
+
+        Args:
+            start: The first byte, as an address of the log.
+
+            end: The byte behind the last.
+
+        Returns:
+            The exception; None for a device in C, or when it is not kept any more.
+        """
+        for failure in reversed(self.device_failures):
+            above = failure.offset + failure.length > start
+            if failure.kind == "write" and failure.offset < end and above:
+                return failure.error
+        return None
 
     def close(self) -> None:
         """

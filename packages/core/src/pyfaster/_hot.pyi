@@ -81,6 +81,7 @@ class _Base(Generic[K, V]):
         value: Codec,
         handle: object = None,
         page_size: int = 0,
+        waits: bool = False,
     ) -> Self: ...
     @property
     def serial(self) -> int: ...
@@ -95,7 +96,12 @@ class _Base(Generic[K, V]):
     @property
     def pending(self) -> int: ...
     @property
-    def busy(self) -> int: ...
+    def busy(self) -> int:
+        """
+        How many operations have not been handed over: those on their way, and those
+        that have ended since anybody looked.
+        """
+
     def abandon(self, error: BaseException | None, /) -> None: ...
 
 class AsyncSession(_Base[K, V]):
@@ -128,23 +134,86 @@ class Session(_Base[K, V]):
     def compare_and_set(self, key: K, expected: V, new: V) -> bool: ...
     def update(self, key: K, fn: Callable[[V], V], initial: V = ...) -> V: ...
     def read_into(self, key: K, buffer: Buffer) -> int: ...
-    def start_read(self, key: K, context: object = None) -> V | _Later | None: ...
-    def start_upsert(
-        self, key: K, value: V, context: object = None
-    ) -> _Later | None: ...
-    def start_insert(
-        self, key: K, value: V, context: object = None
-    ) -> bool | _Later: ...
-    def start_delete(self, key: K, context: object = None) -> bool | _Later: ...
+    def start_read(self, key: K, context: object = None) -> V | _Later | None:
+        """
+        Begin `read(key)` without waiting for the device.
+
+        Args:
+            key: Which value.
+
+            context: Anything; `complete_pending` gives it back with the end. It is kept
+                until then, or until the session is closed.
+
+        Returns:
+            The value, None when the key is absent, if memory can tell: then it has
+            ended, and nobody is told of it again. Else `PENDING`: the device has been
+            asked, and `complete_pending` gives a `Completed` for it.
+
+        Raises:
+            FasterError: As `read`, from what memory can tell. What goes wrong later is
+                in the `error` of the `Completed`.
+
+            OutOfMemoryError: There is no room to remember the operation; it was not
+                begun.
+
+        Cost: as `read` for what is in memory; else one request of the device, which is
+        not waited for, and about a record's size of memory until its end is fetched.
+        """
+
+    def start_upsert(self, key: K, value: V, context: object = None) -> _Later | None:
+        """
+        Begin `upsert(key, value)`; None when it has been done.
+
+        `PENDING` only while an earlier update of the session to the same key is on its
+        way, whose turn comes first. Arguments, errors and cost as in `start_read`; the
+        value is copied before this returns. Waits where there is no room in memory for
+        the new record. An update that is PENDING has its serial
+        number once its turn has come: in the order in which updates were begun.
+        """
+
+    def start_insert(self, key: K, value: V, context: object = None) -> bool | _Later:
+        """
+        Begin `insert(key, value)`; whether it was inserted, or `PENDING`.
+
+        As `start_upsert`; `PENDING` also when only the device can tell whether the key
+        is there.
+        """
+
+    def start_delete(self, key: K, context: object = None) -> bool | _Later:
+        """
+        Begin `delete(key)`; whether the key was there, or `PENDING`.
+
+        As `start_insert`.
+        """
+
     def start_rmw(
         self, key: K, input: Any, merge: str | Merge, context: object = None
-    ) -> V | _Later: ...
+    ) -> V | _Later:
+        """
+        Begin `rmw(key, input, merge)`; the new value, or `PENDING`.
+
+        As `start_upsert`; `PENDING` also when the old value is on the device. Merges of
+        one session into one key take place in the order in which they were begun.
+        """
+
     def start_compare_and_set(
         self, key: K, expected: V, new: V, context: object = None
-    ) -> bool | _Later: ...
+    ) -> bool | _Later:
+        """
+        Begin `compare_and_set(key, expected, new)`; whether it was set, or `PENDING`.
+
+        As `start_rmw`.
+        """
+
     def finished(
         self, timeout_ms: int, /
-    ) -> list[tuple[str, K, Any, int, Any, int, Exception | None]]: ...
+    ) -> list[tuple[str, K, Any, int, Any, int, Exception | None]]:
+        """
+        Take what has ended, as the fields of `Completed`; wait for the first.
+
+        What this gives, `complete_pending` does not: use one of the two.
+        """
+
     def read_list(self, keys: Iterable[K] | Items) -> list[V | None]: ...
     def upsert_list(
         self, keys: Iterable[K] | Items, values: Iterable[V] | Items

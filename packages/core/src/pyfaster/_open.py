@@ -323,7 +323,7 @@ def _explain(error: FasterError, config: StoreConfig) -> FasterError:
     Say which settings the core refused.
     """
     given = ", ".join(f"{name}={value!r}" for name, value in config)
-    if error.status in (-5005, -5013):
+    if error.status in (_cabi.FULL, _cabi.CONFIG):
         return ConfigError(
             f"the core cannot open a store with {given}; raise memory, lower "
             "page_size or expected_keys, or leave settings out",

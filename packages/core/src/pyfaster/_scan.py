@@ -10,6 +10,8 @@ record that is larger than all of them.
 
 from __future__ import annotations
 
+import errno
+import os
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +19,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pyfaster import _cabi
 from pyfaster._buffers import Results
+from pyfaster.errors import (
+    ConfigError,
+    CorruptionError,
+    CorruptRecordError,
+    DeviceError,
+    FasterError,
+)
 
 if TYPE_CHECKING:
     from pyfaster._session import Session
@@ -28,6 +37,8 @@ V = TypeVar("V")
 CHUNK_RECORDS = 1024
 #: Room for one piece's keys, and for its values.
 CHUNK_BYTES = 256 << 10
+#: Addresses of a log are below this.
+_ADDRESSES = 1 << 64
 
 
 class Column:
@@ -91,16 +102,105 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class ScanCursor:
     """
-    Where a scan stands, to go on from later: two numbers, safe to keep.
+    Where a scan stands, to go on from later: three numbers, safe to keep.
 
     Attributes:
         position: The next address to look at; 0 at the beginning.
 
         end: The log's tail when the scan began.
+
+        store: Which store it belongs to; each time a store is opened it is another
+            one, as the log begins anew.
     """
 
     position: int = 0
     end: int = 0
+    store: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """
+    What a scan has to know of its store.
+
+    Attributes:
+        name: What to call it in messages.
+
+        store: Its number, which its cursors carry.
+
+        page_size: The unit of its log, in bytes.
+
+        handle: What must live as long as the scan.
+    """
+
+    name: str
+    store: int
+    page_size: int
+    handle: object = None
+
+    def admit(self, cursor: object) -> ScanCursor:
+        """
+        Give a cursor of this store to begin with; the beginning for None.
+
+        Raises:
+            ConfigError: It is another store's, or nobody's.
+        """
+        if cursor is None or cursor == ScanCursor():
+            return ScanCursor(store=self.store)
+        if not isinstance(cursor, ScanCursor):
+            found = type(cursor).__name__
+            raise ConfigError(
+                f"{self.name}: cursor: expected what a scan's `cursor` gave, found "
+                f"{found}"
+            )
+        if cursor.store != self.store:
+            raise ConfigError(
+                f"{self.name}: {cursor} is of another store, or of an earlier opening "
+                "of this one; begin anew with scan()"
+            )
+        places = (cursor.position, cursor.end)
+        if not all(isinstance(one, int) and 0 <= one < _ADDRESSES for one in places):
+            raise self.strange(cursor)
+        return cursor
+
+    def strange(self, cursor: ScanCursor) -> ConfigError:
+        """
+        The error for a cursor that no scan of this store can have given.
+        """
+        return ConfigError(
+            f"{self.name}: {cursor} is no place of this store's log; use the `cursor` "
+            "of a scan unchanged, or begin anew with scan()"
+        )
+
+    def lost(self, error: FasterError, position: int) -> FasterError:
+        """
+        The error for what a scan could not give.
+
+        Args:
+            error: What the core reported.
+
+            position: Where the scan goes on: behind the damage.
+        """
+        damaged = isinstance(error, CorruptionError)
+        why = "fails its checksum or its bounds"
+        if not damaged:
+            why = f"could not be read from the device: {os.strerror(-error.status)}"
+        if position % self.page_size == 0:
+            start = position - self.page_size
+            text = (
+                f"{self.name}: scan: the page of the log from byte {start:,} to "
+                f"{position:,} {why}; go on with the same scan: of the keys whose "
+                "values are in this page, those that it has not given are missing"
+            )
+        else:
+            text = (
+                f"{self.name}: scan: whether the record of the log that ends at byte "
+                f"{position:,} is still valid is in a page that {why}; go on with the "
+                "same scan: the key of this record is missing"
+            )
+        if damaged:
+            return CorruptRecordError(text, status=error.status)
+        return DeviceError(-error.status, text, status=error.status)
 
 
 class Scan:
@@ -108,6 +208,8 @@ class Scan:
     One pass over the live records of a store.
 
     Args:
+        origin: What is scanned.
+
         session: Gives the calling thread's session.
 
         key_size: Encoded size of keys, or None when it varies.
@@ -118,24 +220,28 @@ class Scan:
 
         cursor: Where to begin; None for the beginning.
 
-        keep: What must live as long as the scan.
+    Raises:
+        ConfigError: The cursor is not one of this store.
     """
 
     def __init__(
         self,
+        origin: Origin,
         session: Callable[[], Session[Any, Any]],
         key_size: int | None,
         value_size: int | None,
         *,
         with_values: bool,
         cursor: ScanCursor | None = None,
-        keep: object = None,
     ) -> None:
         fixed = key_size is not None and value_size is not None
-        start = cursor or ScanCursor()
+        self._start = start = origin.admit(cursor)
+        self._origin = origin
         self._session = session
         self._places = array("Q", bytes(8 * CHUNK_RECORDS))
-        self._cursor = _cabi.Cursor(start.position, start.end, self._places, keep)
+        self._cursor = _cabi.Cursor(
+            start.position, start.end, self._places, origin.handle
+        )
         self._keys = Column(key_size, fixed=fixed)
         self._values = Column(value_size, fixed=fixed) if with_values else None
         self._records = self._keys.records()
@@ -148,29 +254,51 @@ class Scan:
 
         Returns:
             How many there are now; 0 at the end.
+
+        Raises:
+            CorruptRecordError, DeviceError: A page could not be read; the next call
+                goes on behind it.
+
+            ConfigError: The cursor that the scan began with is no place of the log.
         """
         count = min(limit, self._records)
         while True:
-            session = self._session()
-            values = self._values
-            found, need_key, need_value = _cabi.scan_next(
-                session.address,
+            found, need_key, need_value = self._ask(count)
+            if found or not (need_key or need_value):
+                return found
+            self._keys.make_room(need_key)
+            if self._values is not None:
+                self._values.make_room(need_value)
+
+    def _ask(self, count: int) -> tuple[int, int, int]:
+        values = self._values
+        try:
+            return _cabi.scan_next(
+                self._session().address,
                 self._cursor,
                 self._keys.results,
                 None if values is None else values.results,
                 count,
             )
-            if found or not (need_key or need_value):
-                return found
-            self._keys.make_room(need_key)
-            if values is not None:
-                values.make_room(need_value)
+        except (CorruptionError, DeviceError) as error:
+            position = self._cursor.position
+            if error.status == -errno.EINVAL and position == self._start.position:
+                raise self._origin.strange(self._start) from error
+            raise self._origin.lost(error, position) from error
 
     def place(self, row: int) -> ScanCursor:
         """
         Where to go on behind a row of the last piece.
         """
-        return ScanCursor(self._places[row], self._cursor.end)
+        return ScanCursor(self._places[row], self._cursor.end, self._origin.store)
+
+    def here(self) -> ScanCursor:
+        """
+        Where the scan goes on: at first where it was told to begin, and after that
+        behind the last piece, or behind what could not be read.
+        """
+        cursor = self._cursor
+        return ScanCursor(cursor.position, cursor.end, self._origin.store)
 
     def keys(self) -> Iterator[bytes]:
         """
@@ -190,11 +318,8 @@ class Scan:
         """
         All encoded keys with their values.
         """
-        values = self._values
-        if values is None:
-            raise TypeError("this scan was begun without values")
-        while found := self.advance():
-            yield from zip(self._keys.pieces(found), values.pieces(found), strict=True)
+        for piece in self.pieces():
+            yield from piece
 
     def count(self) -> int:
         """
@@ -220,9 +345,14 @@ class Scanner(Iterator[tuple[K, V]], Generic[K, V]):
     """
     The live records of a store, one by one, with a place to go on from.
 
+    Made by `FasterKv.scan`.
+
     Attributes:
-        cursor: Where the scan stands: behind what was given last.
+        cursor: Where the scan stands: where it began, then behind what was given last,
+            and after an error behind what could not be read.
     """
+
+    cursor: ScanCursor
 
     def __init__(
         self, scan: Scan, key: Callable[[bytes], K], value: Callable[[bytes], V]
@@ -232,7 +362,7 @@ class Scanner(Iterator[tuple[K, V]], Generic[K, V]):
         self._value = value
         self._rows: Iterator[tuple[bytes, bytes]] = iter(())
         self._row = -1
-        self.cursor = ScanCursor()
+        self.cursor = scan.here()
 
     def __iter__(self) -> Scanner[K, V]:
         """
@@ -243,10 +373,18 @@ class Scanner(Iterator[tuple[K, V]], Generic[K, V]):
     def __next__(self) -> tuple[K, V]:
         """
         Give the next record.
+
+        Raises:
+            CorruptRecordError, DeviceError: A page could not be read, and keys are
+                missing; the message says which. The next step goes on behind it.
         """
         row = next(self._rows, None)
         while row is None:
-            found = next(self._scan.pieces(), None)
+            try:
+                found = next(self._scan.pieces(), None)
+            except (CorruptionError, DeviceError):
+                self.cursor = self._scan.here()
+                raise
             if found is None:
                 raise StopIteration
             self._rows = found
@@ -255,3 +393,6 @@ class Scanner(Iterator[tuple[K, V]], Generic[K, V]):
         self._row += 1
         self.cursor = self._scan.place(self._row)
         return self._key(row[0]), self._value(row[1])
+
+
+__all__ = ["Origin", "Scan", "ScanCursor", "Scanner"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -57,14 +58,19 @@ class Session(_hot.Session[K, V]):
             takes the next one, whether it changed something or not.
 
         pending: How many started operations are on their way to the device.
+
+        busy: How many started operations the core has not handed over: those on their
+            way, and those that have ended since `complete_pending` looked last.
     """
 
-    __slots__ = ("_columns", "_name", "closed")
+    __slots__ = ("_columns", "_ended", "_name", "closed")
 
     #: Whether `close` has been called.
     closed: bool
     _name: str | None
     _columns: _batch.Columns
+    #: What the core has handed over and `complete_pending` has not given yet.
+    _ended: deque[tuple[Any, ...]]
 
     def __new__(
         cls,
@@ -92,11 +98,14 @@ class Session(_hot.Session[K, V]):
         key = hot_codec(key_codec, key=True)
         value = hot_codec(value_codec)
         address = _cabi.session_open(kv)
-        self = super().__new__(cls, address, kv, key, value, kv.handle, page_size)
+        self = super().__new__(
+            cls, address, kv, key, value, kv.handle, page_size, kv.waits
+        )
         self._columns = _batch.Columns(
             _batch.Column("keys", key_codec, key),
             _batch.Column("values", value_codec, value),
         )
+        self._ended = deque()
         self._name = name
         self.closed = False
         return self
@@ -113,7 +122,9 @@ class Session(_hot.Session[K, V]):
         """
         The last serial number that a crash cannot take back.
 
-        Always 0: in memory, nothing is ever committed.
+        Always 0: checkpoints commit updates, and this version has none. Neither a
+        store in memory nor one opened with `durable=False` keeps anything for the next
+        process.
         """
         return 0
 
@@ -129,16 +140,18 @@ class Session(_hot.Session[K, V]):
             timeout: How long to wait; for ever when None.
 
         Raises:
-            ConfigError: There is something to wait for, and the store is in memory,
-                where nothing is ever committed.
+            ConfigError: There is something to wait for, and it would never come:
+                checkpoints commit updates, and this version has none.
 
         Units: seconds.
         """
         wanted = self.serial if serial is None else serial
         if wanted > self.committed_serial:
             raise ConfigError(
-                f"wait_committed: update {wanted} of a store in memory is never "
-                "committed; open the store with a path to keep it"
+                f"wait_committed: update {wanted:,} is not committed and will not be: "
+                "that takes a checkpoint, and this version has none, wherever the "
+                "store lives; do not wait, and keep elsewhere what must outlive the "
+                "process"
             )
 
     # --- many items -----------------------------------------------------------------
@@ -257,13 +270,14 @@ class Session(_hot.Session[K, V]):
         Give the started operations that have ended, in the order of their ends.
 
         Reads of `start_read` and its like that have to ask the device are all under way
-        at the same time; what they give comes from here. Operations of the session that
-        wait by themselves are not among them.
+        at the same time; what they give comes from here, each once: what a loop that
+        breaks off has not come to is given by the next call. Operations of the session
+        that wait by themselves are not among them.
 
         Args:
             wait: Whether to go on until all have ended; else only those that have now.
 
-            timeout: How long to wait; for ever when None.
+            timeout: How long to wait, from the call on; for ever when None.
 
         Raises:
             DeadlineError: Some are still on their way. Those that have ended were given
@@ -277,24 +291,26 @@ class Session(_hot.Session[K, V]):
         """
         if timeout is not None and not timeout >= 0:
             raise ConfigError(f"timeout={timeout!r}: give seconds, or None")
-        first = [Completed(*one) for one in self.finished(0)]
-        return self._complete(first, timeout) if wait else iter(first)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._ended.extend(self.finished(0))
+        return self._complete(wait, timeout, deadline)
 
     def _complete(
-        self, ended: list[Completed[K]], timeout: float | None
+        self, wait: bool, timeout: float | None, deadline: float | None
     ) -> Iterator[Completed[K]]:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        ended = self._ended
         while True:
-            yield from ended
-            if not self.busy:
+            while ended:
+                yield Completed(*ended.popleft())
+            if not wait or not self.busy:
                 return
-            left = _SLICE_MS if deadline is None else _left_ms(deadline)
-            if left <= 0:
+            left = _SLICE_MS if deadline is None else left_ms(deadline)
+            ended.extend(self.finished(min(left, _SLICE_MS)))
+            if not ended and left == 0:
                 raise DeadlineError(
                     f"complete_pending: {self.busy:,} operations were still on their "
                     f"way after {timeout:g} seconds; call it again, or allow more time"
                 )
-            ended = [Completed(*one) for one in self.finished(min(left, _SLICE_MS))]
 
     # --- views ----------------------------------------------------------------------
 
@@ -346,10 +362,11 @@ class Session(_hot.Session[K, V]):
         """
         deadline = time.monotonic() + timeout
         with suppress(ClosedError):
-            while self.busy and (left := _left_ms(deadline)) > 0:
+            while self.busy and (left := left_ms(deadline)) > 0:
                 self.finished(min(left, _SLICE_MS))
         super().close()
         self.abandon(None)
+        self._ended.clear()
         self.closed = True
 
     def __enter__(self) -> Self:
@@ -374,11 +391,11 @@ class Session(_hot.Session[K, V]):
         return f"<{type(self).__name__} {self._name!r}, serial {self.serial}, {state}>"
 
 
-def _left_ms(deadline: float) -> int:
+def left_ms(deadline: float) -> int:
     """
-    How many milliseconds there are until then, rounded up.
+    How many milliseconds there are until then, rounded up; 0 when it has passed.
     """
-    return math.ceil((deadline - time.monotonic()) * 1000)
+    return max(0, math.ceil((deadline - time.monotonic()) * 1000))
 
 
-__all__ = ["DRAIN_S", "Session"]
+__all__ = ["DRAIN_S", "Session", "left_ms"]

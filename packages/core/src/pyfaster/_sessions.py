@@ -128,6 +128,9 @@ class SessionMaker(Generic[K, V]):
         Raises:
             SessionBusyError, TooManySessionsError: As in `session`.
 
+            ConfigError: From `async with`: the running loop cannot watch a descriptor;
+                the message names one that can.
+
         Cost: as `session`, and a descriptor that the loop watches.
         """
         from pyfaster._async import AsyncSession  # not everybody wants asyncio

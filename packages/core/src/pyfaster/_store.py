@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import threading
 import time
 import warnings
@@ -25,8 +26,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyfaster import _cabi
 from pyfaster._delegate import SessionDelegate
 from pyfaster._home import Home
-from pyfaster._scan import Scan, ScanCursor, Scanner
-from pyfaster._session import Session
+from pyfaster._scan import Origin, Scan, ScanCursor, Scanner
+from pyfaster._session import Session, left_ms
 from pyfaster._sessions import AnySession, Here, SessionMaker
 from pyfaster._stats import StoreStats
 from pyfaster.errors import (
@@ -43,13 +44,11 @@ from pyfaster.events import Watch
 if TYPE_CHECKING:
     from pyfaster._config import StoreConfig
     from pyfaster._registry import Registry
-    from pyfaster.protocols import Codec
+    from pyfaster.protocols import Codec, DeviceFailure
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-_CLOSED = -5004
-_FORKED = -5007
 _TIMEOUT_MAX = 86_400.0
 _NOTHING: Any = object()
 
@@ -97,12 +96,14 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         self._plugin_errors: list[tuple[str, Exception]] = []
         self._watch = Watch(name)
         self._popping: Iterator[K] | None = None  # under the lock
+        number = home.store_id or secrets.randbits(64) | 1
+        self._origin = Origin(f"store {name!r}", number, config.page_size, kv.handle)
         ghost = weakref.ref(self)  # the store and its threads' locals are no cycle
 
         def open_for_thread() -> Session[K, V]:
             store = ghost()
             if store is None:
-                raise error_for(_CLOSED, "a store that is gone")
+                raise error_for(_cabi.CLOSED, "a store that is gone")
             return store._open_implicit()
 
         self._here: Here[Session[K, V]] = Here(open_for_thread, deque())
@@ -123,8 +124,8 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         A second call does nothing. All data is gone, unless checkpoints keep it.
 
         Args:
-            timeout: How long to wait for calls in flight; `close_timeout` of the
-                settings when None.
+            timeout: How long to wait, for updates that were started and for calls in
+                flight together; `close_timeout` of the settings when None.
 
         Raises:
             DeadlineError: A call in flight did not end in time; close may be repeated.
@@ -136,17 +137,13 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         Cost: may block up to the timeout.
         """
         self._refuse_fork("close")
-        seconds = self.config.close_timeout if timeout is None else timeout
-        if not 0 <= seconds <= _TIMEOUT_MAX:
-            raise ConfigError(
-                f"timeout={timeout!r}: give seconds from 0 to {_TIMEOUT_MAX:.0f}"
-            )
+        deadline = time.monotonic() + self._seconds(timeout)
         if not self.closed:
             with suppress(FasterError):
                 self.stats()  # events that nobody has been told of yet
-            self._drain(seconds)
+            self._drain(deadline)
         try:
-            self._kv.close(round(seconds * 1000))
+            self._kv.close(left_ms(deadline))
         except FasterError as error:
             raise error_for(error.status, self._place()) from error
         self._home.close()
@@ -156,18 +153,27 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
             return
         self.tell_plugins("pyfaster_store_closed")
 
-    def _drain(self, seconds: float) -> None:
+    def _seconds(self, timeout: float | None) -> float:
+        """
+        How long to wait at most.
+        """
+        seconds = self.config.close_timeout if timeout is None else timeout
+        if not 0 <= seconds <= _TIMEOUT_MAX:
+            raise ConfigError(
+                f"timeout={timeout!r}: give seconds from 0 to {_TIMEOUT_MAX:.0f}"
+            )
+        return seconds
+
+    def _drain(self, deadline: float) -> None:
         """
         Let updates that were started take place; a session that is in use sees to its
         own.
         """
-        deadline = time.monotonic() + seconds
         with self._lock:
             sessions = [one for one in self._sessions if not one.closed]
         for session in sessions:
-            left = max(0, round(1000 * (deadline - time.monotonic())))
             with suppress(FasterError):
-                _cabi.session_drain(session.address, left)
+                _cabi.session_drain(session.address, left_ms(deadline))
 
     def __enter__(self) -> FasterKv[K, V]:
         """
@@ -201,7 +207,7 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         Refuse before a lock is taken, which the parent may have held at the fork.
         """
         if os.getpid() != self._pid:
-            raise error_for(_FORKED, f"{self._place()}: {what}")
+            raise error_for(_cabi.FORKED, f"{self._place()}: {what}")
 
     def _place(self) -> Place:
         return Place(
@@ -250,15 +256,19 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         Scan from where an earlier scan stood, or from the beginning.
 
         Args:
-            cursor: The `cursor` of an earlier scan of this store.
+            cursor: The `cursor` of an earlier scan of this store, which has been open
+                ever since.
 
         Returns:
             An iterator of (key, value); its `cursor` says after each step where to go
             on. What iteration promises holds for the whole that the pieces make up.
 
         Raises:
-            CorruptRecordError, DeviceError: From a step: a page could not be read. The
-                next step goes on behind it.
+            ConfigError: The cursor is of another store, or of an earlier opening.
+
+            CorruptRecordError, DeviceError: From a step: a page could not be read, and
+                keys are missing; the message says which. The next step goes on behind
+                it.
         """
         return Scanner(
             self._scan(with_values=True, cursor=cursor),
@@ -268,12 +278,12 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
 
     def _scan(self, *, with_values: bool, cursor: ScanCursor | None = None) -> Scan:
         return Scan(
+            self._origin,
             self._session,
             self.key_codec.size,
             self.value_codec.size,
             with_values=with_values,
             cursor=cursor,
-            keep=self._kv.handle,
         )
 
     # --- the store as a whole -------------------------------------------------------
@@ -317,7 +327,7 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         Plugins are told what has happened since the last one (`pyfaster.events`).
         """
         figures = StoreStats.of(_cabi.kv_stats(self._kv))
-        for event in self._watch.news(figures):
+        for event in self._watch.news(figures, _cabi.kv_failure(self._kv)):
             self.tell_plugins("pyfaster_event", event=event)
         return figures
 
@@ -340,7 +350,7 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
 
         Cost: closes the sector that the tail is in, and waits for the device.
         """
-        self._move_regions(_cabi.kv_flush, timeout)
+        self._move_regions("flush", _cabi.kv_flush, timeout)
 
     def evict(self, timeout: float | None = None) -> None:
         """
@@ -357,7 +367,7 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
 
         Cost: as `flush`; the tail's page is closed.
         """
-        self._move_regions(_cabi.kv_evict, timeout)
+        self._move_regions("evict", _cabi.kv_evict, timeout)
 
     def resume_writes(self) -> None:
         """
@@ -378,28 +388,34 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         return self._failed_write(status, start, end)
 
     def _move_regions(
-        self, move: Callable[[_cabi.Kv, int], int], timeout: float | None
+        self, what: str, move: Callable[[_cabi.Kv, int], int], timeout: float | None
     ) -> None:
-        self._refuse_fork("flush")
-        seconds = self.config.close_timeout if timeout is None else timeout
-        if not 0 <= seconds <= _TIMEOUT_MAX:
-            raise ConfigError(
-                f"timeout={timeout!r}: give seconds from 0 to {_TIMEOUT_MAX:.0f}"
-            )
-        status = move(self._kv, round(seconds * 1000))
+        self._refuse_fork(what)
+        status = move(self._kv, round(self._seconds(timeout) * 1000))
         if status < 0:
-            failure = self.write_failure if status != _CLOSED else None
+            failure = self.write_failure if status != _cabi.CLOSED else None
             raise failure or error_for(status, self._place())
 
     def _failed_write(self, status: int, start: int, end: int) -> DeviceError:
-        code = -status if status > -5000 else errno.EIO
-        return DeviceError(
+        code = -status if status >= _cabi.SYSTEM_LOWEST else errno.EIO
+        error = DeviceError(
             code,
             f"store {self.name!r}: writing the log's bytes {start:,} to {end:,} to the "
             f"device failed: {os.strerror(code)}; nothing in memory is lost: remove "
             "the cause, then call flush() or resume_writes()",
             status=status,
         )
+        error.__cause__ = self._home.cause(start, end)
+        return error
+
+    @property
+    def device_failures(self) -> tuple[DeviceFailure, ...]:
+        """
+        The last requests that a device in Python did not serve, the oldest first.
+
+        At most 64, each with the exception and its traceback; none for other devices.
+        """
+        return self._home.device_failures
 
     def grow_index(self) -> None:
         """

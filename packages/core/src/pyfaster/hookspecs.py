@@ -109,10 +109,13 @@ def pyfaster_store_closed(store: FasterKv[Any, Any]) -> None:
 @hookspec
 def pyfaster_event(event: object) -> None:
     """
-    Be told of a typed event of `pyfaster.events`: the index grew, or may not grow.
+    Be told of a typed event of `pyfaster.events`.
 
-    Called by whoever asks for `store.stats()`, and before a store is closed; never
-    inside an operation.
+    `IndexGrown` and `IndexSaturated`: the index grew, or may not grow. `LogSpilled`:
+    the first pages have left memory. `WritesStopped` and `WritesResumed`: the device
+    takes no writes, or takes them again. These are told by whoever asks for
+    `store.stats()`, and before a store is closed. `DeviceFallback`: another device
+    serves; told when a device is opened. None comes from inside an operation.
     Example: `events.append(event)`.
     """
 

@@ -182,6 +182,28 @@ class NativeDevice(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceFailure:
+    """
+    A request that a device written in Python did not serve.
+
+    Attributes:
+        kind: "read", "write", "sync", "truncate" or "close".
+
+        offset: Of the request, in bytes.
+
+        length: Of the request, in bytes.
+
+        error: What the device raised, or what its answer was refused for; with its
+            traceback.
+    """
+
+    kind: str
+    offset: int
+    length: int
+    error: BaseException
+
+
 @runtime_checkable
 class PythonDevice(Protocol):
     """
@@ -192,8 +214,11 @@ class PythonDevice(Protocol):
     how many of its calls may run at once) and `capabilities` (names of `enum` bits of
     faster/device.h in lower case, such as {"volatile", "flushes"}).
 
-    An exception is an I/O error: an OSError keeps its errno, any other becomes EIO. The
-    exception itself is kept as the cause.
+    An exception is an I/O error: an OSError keeps its errno, a MemoryError becomes
+    ENOMEM, any other EIO. The exceptions themselves are kept, the last 64 of them, in
+    the store's `device_failures`. One that stopped writing is also the `__cause__` of
+    what `write_failure` gives and `flush` and `evict` raise. An operation on keys that
+    fails knows the errno alone: to find its exception, look at `device_failures`.
     """
 
     def read(self, offset: int, buffer: memoryview, /) -> int:

@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyfaster._registry import registry
+from pyfaster import announce, open_device
 from pyfaster.errors import DeviceError, PluginMissingError, pip_line
 from pyfaster.events import DeviceFallback
-from pyfaster.protocols import DeviceSettings, NativeDevice
+from pyfaster.protocols import DeviceSettings, NativeDevice, PythonDevice
 from pyfaster_devices_uring._device import UringDevice
 from pyfaster_devices_uring._options import parse_options
 from pyfaster_devices_uring._problems import RingRefusedError
@@ -29,7 +29,7 @@ SUBSTITUTE = "file"
 
 def open_uring(
     where: str, settings: DeviceSettings, *, script: Script | None = None
-) -> NativeDevice:
+) -> NativeDevice | PythonDevice:
     """
     Open the device of "uring:where".
 
@@ -63,22 +63,18 @@ def open_uring(
 
 def _substitute(
     where: str, settings: DeviceSettings, refused: DeviceError
-) -> NativeDevice:
+) -> NativeDevice | PythonDevice:
     """
     Open the same directory by the scheme "file".
     """
     reason = str(refused.strerror)
-    registry.load()
-    offer = registry.named("pyfaster_devices", SUBSTITUTE)
-    if offer is None:
+    options = parse_options(settings.options).for_file()
+    try:
+        device = open_device(SUBSTITUTE, where, replace(settings, options=options))
+    except PluginMissingError:
         raise PluginMissingError(
             f"{reason}, and the device that would take over is not installed: "
             f"{pip_line(SUBSTITUTE)} brings pyfaster-devices-file"
         ) from refused
-    options = parse_options(settings.options).for_file()
-    device: NativeDevice = offer.thing.factory(
-        where, replace(settings, options=options)
-    )
-    event = DeviceFallback(asked=f"uring:{where}", used=SUBSTITUTE, reason=reason)
-    registry.tell("pyfaster_event", event=event)
+    announce(DeviceFallback(asked=f"uring:{where}", used=SUBSTITUTE, reason=reason))
     return device
