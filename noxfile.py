@@ -10,7 +10,7 @@ import nox
 
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / ".ci"))
-from environments import ctest, install, matrix  # noqa: E402 - found by the line above
+from environments import ctest, install, matrix, tested  # noqa: E402 - found above
 
 PLUGINS = ("codecs", "devices-file", "devices-uring")  # one more word for a new one
 PACKAGES = ("core", *PLUGINS)
@@ -32,11 +32,10 @@ def quickstart(session: nox.Session) -> None:
 @nox.parametrize("python,plugins", MATRIX, NAMES)
 def tests(session: nox.Session, plugins: tuple[str, ...]) -> None:
     """Run the tests against installed wheels, with these plugins and no others."""
-    install(session, "test", ("core", *plugins))
-    paths = [f"packages/{name}/tests" for name in ("core", *plugins)]
     first = (session.python, plugins) == (MATRIX[0][0], PLUGINS)
-    chosen = ["benchmarks/tests"] if first else ["-m", "not once"]
-    session.run("pytest", *chosen, *paths, "integration-tests", *session.posargs)
+    group, chosen = tested(plugins, PLUGINS, first=first)
+    install(session, group, ("core", *plugins))
+    session.run("pytest", *chosen, *session.posargs)
 
 
 @nox.session

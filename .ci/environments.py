@@ -79,6 +79,23 @@ def matrix(plugins: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
     return pairs + [(python, some) for python in others for some in ((), plugins)]
 
 
+def tested(
+    plugins: tuple[str, ...], known: tuple[str, ...], *, first: bool
+) -> tuple[str, list[str]]:
+    """
+    Give the group of tools, and what pytest is told, for an environment.
+
+    With none of the known plugins and with all of them everything is tested; with some,
+    what these promise. One environment is the first: it also runs what need not be run
+    more than once.
+    """
+    chosen = ["benchmarks/tests"] if first else ["-m", "not once"]
+    chosen += [f"packages/{name}/tests" for name in plugins]
+    if plugins not in ((), known):
+        return "test-plugins", chosen
+    return "test", [*chosen, "packages/core/tests", "integration-tests"]
+
+
 _built: dict[str, str] = {}
 
 
