@@ -27,8 +27,12 @@ import examples
 import house
 
 GROUPS = tomllib.loads(house.text(house.ROOT / "pyproject.toml"))["dependency-groups"]
-#: What nox installs in every environment of its session `tests`.
-EVERYWHERE = {re.split(r"\W", need)[0] for need in GROUPS["test"]} & set(examples.NEEDS)
+#: What nox installs wherever these tests run.
+TOOLS = (
+    *GROUPS["test-plugins"],
+    *(one for one in GROUPS["test"] if isinstance(one, str)),
+)
+EVERYWHERE = {re.split(r"\W", need)[0] for need in TOOLS} & set(examples.NEEDS)
 PLUGINS = {package.name for package in house.PACKAGES} & set(examples.NEEDS)
 #: May be in no environment of nox: such blocks run where somebody has it.
 OPTIONAL = {"pyarrow"}
