@@ -488,11 +488,13 @@ static bool prepare_frames(struct hlog *log, uint64_t wanted) {
     return ready != before;
 }
 
-/* Say whether those who want memory may hope for it. */
-static void tell_refusal(struct hlog *log, uint64_t frames, bool stuck) {
+/* Say whether those who want memory may hope for it: not when writing has stopped, or
+ * when this round could move nothing and nothing is on its way to the device. */
+static void tell_refusal(struct hlog *log, bool moved) {
+    struct hlog_disk *disk = log->disk;
     /* relaxed: the worker's own store */
-    int refusal = atomic_load_explicit(&log->disk->failed, memory_order_relaxed);
-    if (refusal == FASTER_OK && (stuck || frames == DISK_FRAMES_MIN)) {
+    int refusal = atomic_load_explicit(&disk->failed, memory_order_relaxed);
+    if (refusal == FASTER_OK && !moved && disk->count == 0) {
         refusal = FASTER_E_FULL;
     }
     bool wanted = budget_excess(log->budget) != 0;
@@ -510,14 +512,16 @@ static bool make_room(struct hlog *log) {
     uint64_t limit = frames << log->page_bits;
     uint64_t target =
         atomic_load_explicit(&disk->evict_wanted, memory_order_seq_cst); /* M2 */
-    uint64_t needed = wanted > limit ? wanted - limit : 0;
+    /* Frames that are ready beyond what is wanted now count, too: they are held. */
+    uint64_t ready = load(&disk->ready_until);
+    uint64_t end = wanted > ready ? wanted : ready;
+    uint64_t needed = end > limit ? end - limit : 0;
     bool moved = advance_head(log, target > needed ? target : needed);
     moved |= prepare_frames(log, wanted);
     uint64_t head = hlog_head(log) & ~(log->page_size - 1);
     bool stuck = load(&disk->ready_until) < wanted && load(&disk->closed_until) < head;
     /* relaxed: a hint for those who find no page ready */
     atomic_store_explicit(&disk->pinned, stuck, memory_order_relaxed);
-    tell_refusal(log, frames, stuck);
     return moved;
 }
 
@@ -534,6 +538,7 @@ bool disk_work(struct hlog *log) {
     (void)device_poll(disk->device); /* device.h V10 */
     moved |= reap(log);
     moved |= make_room(log);
+    tell_refusal(log, moved);
     return moved;
 }
 

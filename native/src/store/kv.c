@@ -190,8 +190,9 @@ static int build_disk(struct faster_kv *kv, const struct faster_kv_config *confi
     if (config->device == NULL) {
         return FASTER_OK;
     }
+    kv->device = *config->device;
     struct disk_config disk = {
-        .device = config->device,
+        .device = &kv->device,
         .layout = &kv->layout,
         .worker = &kv->worker,
         .seed = config->store_id,

@@ -38,6 +38,7 @@
 #include "base/budget.h"
 #include "base/thread.h"
 #include "cache/cache.h"
+#include "device/device.h"
 #include "faster/api.h"
 #include "hash/hash.h"
 #include "index/index.h"
@@ -60,6 +61,10 @@ struct faster_kv {
     uint32_t value_width; /* 0 where sizes vary */
     bool words; /* 8-byte keys and values in a fixed layout: the paths made for them */
     uint32_t merges; /* bit k: the named merge k applies to the values */
+
+    /* The table that the store was given: a copy, since whoever owns the original may be
+     * collected before the store.  What is behind its context goes with `close`. */
+    struct faster_device device;
 
     struct hlog log;
     struct index index;

@@ -482,3 +482,14 @@ def test_two_threads_of_one_session_are_told_apart() -> None:
             finally:
                 done.set()
                 other.join()
+
+
+@pytest.mark.parametrize("memory", ["1MiB", "2MiB"])
+def test_an_index_that_is_full_is_told(memory: str) -> None:
+    """Where nobody can give the index more memory, an insertion fails; none hangs."""
+    with pyfaster.open(
+        key=int, value=int, device=MemoryDevice(), memory=memory
+    ) as store:
+        with pytest.raises(pyfaster.StoreFullError):
+            store.upsert_many(range(400_000), 0)
+        assert store[0] == 0

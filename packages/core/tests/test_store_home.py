@@ -5,6 +5,7 @@ Where a store lives: its device or its directory, and what is derived for it.
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -119,3 +120,10 @@ def test_settings_of_a_device_are_derived() -> None:
     assert pyfaster.StoreConfig().on_device().memory is not None
     with pytest.raises(pyfaster.ConfigError, match="segment_size"):
         pyfaster.StoreConfig(segment_size="1MiB", page_size="4MiB").on_device()
+
+
+def test_a_directory_goes_with_its_object(tmp_path: Path) -> None:
+    """What was collected without close() does not keep the directory."""
+    Directory(str(tmp_path / "data"))
+    gc.collect()
+    Directory(str(tmp_path / "data")).close()

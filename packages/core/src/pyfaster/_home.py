@@ -68,9 +68,9 @@ class Directory:
     """
 
     def __init__(self, where: str) -> None:
-        self.path = Path(where)
-        self._file: int | None = None
         self._key: tuple[int, int] | None = None
+        self._file: int | None = None
+        self.path = Path(where)
         try:
             self.path.mkdir(mode=0o700, exist_ok=True)
             self._lock()
@@ -141,6 +141,10 @@ class Directory:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):  # a store that was collected without close()
+            self.close()
 
 
 class Home:
