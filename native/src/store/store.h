@@ -62,8 +62,8 @@ struct faster_kv {
     bool words; /* 8-byte keys and values in a fixed layout: the paths made for them */
     uint32_t merges; /* bit k: the named merge k applies to the values */
 
-    /* The table that the store was given: a copy, since whoever owns the original may be
-     * collected before the store.  What is behind its context goes with `close`. */
+    /* The table that the store was given: a copy, since whoever owns the original may
+     * be collected before the store.  What is behind its context goes with `close`. */
     struct faster_device device;
 
     struct hlog log;
