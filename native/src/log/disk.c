@@ -43,9 +43,9 @@ struct hlog_disk {
     struct disk_write writes[DISK_WRITES_MAX];
     uint32_t first;
     uint32_t count;
-    uint64_t submitted;    /* written or in flight below */
-    uint64_t checksummed;  /* records below have their checksum */
-    uint64_t unsafe_until; /* safe_read_only as every updater has seen it */
+    uint64_t submitted;     /* written or in flight below */
+    uint64_t checksummed;   /* records below have their checksum */
+    uint64_t settled_until; /* safe_read_only as every updater has seen it */
 
     /* written by the worker, read by all */
     _Alignas(CACHE_LINE) _Atomic uint64_t ready_until; /* M1 */
@@ -118,7 +118,7 @@ static void disk_init(struct hlog_disk *disk, struct hlog *log,
     disk->write_size = most < DISK_WRITE_SIZE ? most : DISK_WRITE_SIZE;
     disk->mutable_permille = config->mutable_permille;
     disk->checksummed = ADDRESS_FIRST;
-    disk->unsafe_until = ADDRESS_FIRST;
+    disk->settled_until = ADDRESS_FIRST;
     for (int i = 0; i < DISK_WRITES_MAX; i++) {
         device_request_init(&disk->writes[i].request, finish_write);
         disk->writes[i].log = log;
@@ -257,9 +257,9 @@ static bool shift_read_only(struct hlog *log) {
         hlog_raise(&log->safe_read_only, target); /* hlog.h M2 */
     }
     uint64_t safe = hlog_safe_read_only(log);
-    if (safe > disk->unsafe_until) {
+    if (safe > disk->settled_until) {
         let_all_see(log);
-        disk->unsafe_until = safe;
+        disk->settled_until = safe;
     }
     return moved;
 }
@@ -309,7 +309,7 @@ static void start_write(struct hlog *log, struct disk_write *write) {
 
 static bool submit_writes(struct hlog *log) {
     struct hlog_disk *disk = log->disk;
-    uint64_t end = disk->unsafe_until & ~(disk->sector_size - 1);
+    uint64_t end = disk->settled_until & ~(disk->sector_size - 1);
     bool any = false;
     while (disk->submitted < end && disk->count < DISK_WRITES_MAX && !is_failed(disk)) {
         uint64_t page_end = (disk->submitted | (log->page_size - 1)) + 1;

@@ -35,8 +35,8 @@
  *   I3  A sector is written once: writes end on multiples of the sector size, and where
  *       read_only does not (a shift from outside), the rest waits for the next one.
  *   I4  Every word here has one writer, the worker, but `flush_wanted` and
- *       `evict_wanted` (raised by anyone), `asked`, and what a write's completion
- *       stores.
+ *       `evict_wanted` (raised by anyone), `asked`, `resume` and `users`, and what a
+ *       write's completion stores.
  *
  * Ordering
  *   M1  ready_until, flushed_until and closed_until are stored release by the worker
@@ -132,8 +132,8 @@ uint64_t disk_written(struct hlog *log);
 uint64_t disk_bytes(struct hlog *log);
 
 /* Around every call of the device by anyone but the worker: FASTER_OK, and then
- * disk_leave_device, or FASTER_E_CLOSED.  What is called in between must not wait for a
- * completion. */
+ * disk_leave_device, or FASTER_E_CLOSED.  What is called in between may wait for
+ * milliseconds at most: disk_close waits for it. */
 int disk_enter_device(struct hlog *log);
 void disk_leave_device(struct hlog *log);
 

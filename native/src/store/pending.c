@@ -157,7 +157,7 @@ static void finish_read(struct device_request *request, int status, uint64_t mov
                                                     memory_order_relaxed)); /* M1, M2 */
     /* From here on the operation may be another's. */
     int64_t descriptor =
-        atomic_load_explicit(&queue->notify, memory_order_acquire); /* M1 */
+        atomic_load_explicit(&queue->notify, memory_order_acquire); /* M4 */
     if (seen == NULL && descriptor >= 0) {
         notify_send(descriptor);
     }
@@ -516,10 +516,10 @@ static void examine(struct faster_session *session, struct faster_pending *pendi
     }
     if (result != FASTER_OK) {
         bool once = result != FASTER_E_CORRUPT && !pending->retried;
+        uint64_t size = fetch_guess(pending->queue);
         pending->retried = true;
         if (once) {
-            fly(session, pending, pending->address, fetch_guess(pending->queue),
-                outbox);
+            fly(session, pending, pending->address, size, outbox);
         } else {
             finish(session, pending, result);
         }
@@ -546,10 +546,14 @@ static void examine(struct faster_session *session, struct faster_pending *pendi
 static void run_waiting(struct faster_session *session, struct pending_outbox *outbox) {
     struct pending_queue *queue = session->queue;
     struct faster_pending *pending = queue->waiting.first;
+    uint64_t begun = 0;
     while (pending != NULL &&
            !is_on_its_way(queue, pending->update.hash)) { /* ends: the list */
         list_remove(&queue->waiting, pending);
         advance(session, pending, outbox);
+        if (++begun % RUN_BLOCK == 0) {
+            session_refresh(session); /* E5 */
+        }
         pending = queue->waiting.first;
     }
 }
@@ -645,10 +649,10 @@ static int start_now(struct faster_session *session, const struct faster_operati
     }
 }
 
-int pending_begin(struct faster_session *session,
-                  const struct faster_operation *operation, bool hold,
-                  struct pending_outbox *outbox, struct faster_pending **out) {
-    struct pending_queue *queue = session->queue;
+/* An operation on no list, which counts as being on its way. */
+static int pending_make(struct pending_queue *queue,
+                        const struct faster_operation *operation,
+                        struct faster_pending **out) {
     struct faster_pending *pending = pending_new(queue);
     if (pending == NULL) {
         return -ENOMEM;
@@ -659,6 +663,19 @@ int pending_begin(struct faster_session *session,
         return error;
     }
     count_by(queue, 1);
+    *out = pending;
+    return FASTER_OK;
+}
+
+int pending_begin(struct faster_session *session,
+                  const struct faster_operation *operation, bool hold,
+                  struct pending_outbox *outbox, struct faster_pending **out) {
+    struct pending_queue *queue = session->queue;
+    struct faster_pending *pending;
+    int error = pending_make(queue, operation, &pending);
+    if (error != FASTER_OK) {
+        return error;
+    }
     pending->hold = hold;
     if (!hold && !pending->reads && pending_defers(queue, pending->update.hash)) {
         pending->state = PENDING_WAITING;
@@ -690,16 +707,11 @@ int pending_begin_walk(struct faster_session *session,
                        uint64_t below, struct pending_outbox *outbox,
                        struct faster_pending **out) {
     struct pending_queue *queue = session->queue;
-    struct faster_pending *pending = pending_new(queue);
-    if (pending == NULL) {
-        return -ENOMEM;
-    }
-    int error = pending_fill(pending, operation);
+    struct faster_pending *pending;
+    int error = pending_make(queue, operation, &pending);
     if (error != FASTER_OK) {
-        pending_drop(queue, pending);
         return error;
     }
-    count_by(queue, 1);
     pending->walks = true;
     pending->below = below;
     fly(session, pending, start, fetch_guess(queue), outbox);
@@ -727,8 +739,7 @@ int faster_start(struct faster_session *session,
     return result == FASTER_OK ? FASTER_PENDING : result;
 }
 
-/* Inside: make sure that nobody else is given the operation. */
-static void claim(struct pending_queue *queue, struct faster_pending *pending) {
+void pending_claim(struct pending_queue *queue, struct faster_pending *pending) {
     if (pending->state == PENDING_FINISHED && !pending->claimed) {
         list_remove(&queue->finished, pending);
         list_add(&queue->kept, pending);
@@ -748,7 +759,7 @@ int pending_run(struct faster_session *session, struct faster_pending *pending,
     run_again(session, &outbox);
     run_waiting(session, &outbox);
     if (pending != NULL) {
-        claim(queue, pending);
+        pending_claim(queue, pending);
         *ready = pending->state >= PENDING_HELD;
     } else {
         *ready = queue->finished.first != NULL;
@@ -757,25 +768,6 @@ int pending_run(struct faster_session *session, struct faster_pending *pending,
     session_leave(session);
     pending_send(&outbox);
     return result;
-}
-
-int faster_next_finished(struct faster_session *session,
-                         struct faster_pending **pending) {
-    struct pending_queue *queue = session->queue;
-    if (queue == NULL) {
-        return FASTER_NOT_FOUND;
-    }
-    int result = session_enter(session);
-    if (result != FASTER_OK) {
-        return result;
-    }
-    struct faster_pending *first = queue->finished.first;
-    if (first != NULL) {
-        claim(queue, first);
-        *pending = first;
-    }
-    session_leave(session);
-    return first != NULL ? FASTER_OK : FASTER_NOT_FOUND;
 }
 
 int faster_forget(struct faster_session *session, struct faster_pending *pending) {
@@ -788,7 +780,7 @@ int faster_forget(struct faster_session *session, struct faster_pending *pending
         if (pending->state == PENDING_HELD) {
             count_by(queue, -1);
         }
-        claim(queue, pending);
+        pending_claim(queue, pending);
         list_remove(&queue->kept, pending);
         pending_drop(queue, pending);
     } else if (!pending->forgotten) {

@@ -42,6 +42,8 @@
  *   M2  A waiter sets `sleeping`, then looks at `arrived`, then sleeps; who pushes then
  *       looks at `sleeping` (all seq_cst): one of the two sees the other.
  *   M3  refs: decremented acq_rel, so that who frees comes after all others.
+ *   M4  notify is stored release and loaded acquire: who sees the descriptor sees that
+ *       it was made ready for writing.
  *
  * Progress   The lock-free stack apart, as the device.
  * Threads    the session's; completions on any
@@ -192,6 +194,9 @@ int pending_begin(struct faster_session *session,
 /* Inside the slot: make the held update, with a result of at most `limit` bytes. */
 void pending_release(struct faster_session *session, struct faster_pending *pending,
                      uint64_t limit, struct pending_outbox *outbox);
+
+/* Inside the slot: make sure that nobody else is given the operation. */
+void pending_claim(struct pending_queue *queue, struct faster_pending *pending);
 
 /* Inside the slot: begin a walk on the device from the record at `start` to the first
  * one of the key that is below `below`; pending->address then says where it is. */

@@ -114,6 +114,25 @@ int faster_session_drain(struct faster_session *session, uint32_t timeout_ms) {
     return FASTER_OK;
 }
 
+int faster_next_finished(struct faster_session *session,
+                         struct faster_pending **pending) {
+    struct pending_queue *queue = session->queue;
+    if (queue == NULL) {
+        return FASTER_NOT_FOUND;
+    }
+    int result = session_enter(session);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    struct faster_pending *first = queue->finished.first;
+    if (first != NULL) {
+        pending_claim(queue, first);
+        *pending = first;
+    }
+    session_leave(session);
+    return first != NULL ? FASTER_OK : FASTER_NOT_FOUND;
+}
+
 static uint32_t kind_of(const struct faster_pending *pending) {
     static const uint8_t kinds[] = {
         [UPDATE_UPSERT] = FASTER_UPSERT,   [UPDATE_INSERT] = FASTER_INSERT,
@@ -154,6 +173,6 @@ int faster_session_notify(struct faster_session *session, int64_t descriptor) {
         return FASTER_OK;
     }
     atomic_store_explicit(&session->queue->notify, descriptor,
-                          memory_order_release); /* M1, with finish_read */
+                          memory_order_release); /* pending.h M4, with finish_read */
     return FASTER_OK;
 }

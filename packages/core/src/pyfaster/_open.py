@@ -211,6 +211,8 @@ def _place_of(path: object, device: object) -> tuple[Any, str] | None:
         where = where[match.end() :]
         if device not in (None, scheme):
             raise ConfigError(f"path={path!r} and device={device!r} disagree")
+    if not where:
+        raise ConfigError(f"path={path!r} names no place; give a directory")
     return device_for(scheme, registry=registry), where
 
 
