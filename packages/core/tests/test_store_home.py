@@ -127,3 +127,14 @@ def test_a_directory_goes_with_its_object(tmp_path: Path) -> None:
     Directory(str(tmp_path / "data"))
     gc.collect()
     Directory(str(tmp_path / "data")).close()
+
+
+@pytest.mark.parametrize("memory", ["1MiB", "2MiB"])
+def test_an_index_that_is_full_is_told(memory: str) -> None:
+    """Where nobody can give the index more memory, an insertion fails; none hangs."""
+    with pyfaster.open(
+        key=int, value=int, device=MemoryDevice(), memory=memory
+    ) as store:
+        with pytest.raises(pyfaster.StoreFullError):
+            store.upsert_many(range(400_000), 0)
+        assert store[0] == 0
