@@ -82,6 +82,14 @@ struct faster_merge {
 
 struct faster_device;
 
+/* Addresses from `first` on, until the next one's, belong to generation `number`: one
+ * life of the store, from a recovery to the next.  Numbers differ from each other, also
+ * over lives that no checkpoint knows of. */
+struct faster_generation {
+    uint64_t first;
+    uint64_t number;
+};
+
 struct faster_kv_config {
     uint32_t size;       /* sizeof(struct faster_kv_config) when the caller was built */
     uint32_t layout;     /* enum faster_layout */
@@ -101,7 +109,15 @@ struct faster_kv_config {
     uint64_t store_id;                  /* seeds the checksums of records */
     uint64_t read_cache;       /* bytes of the budget for records read back; 0: none */
     uint32_t mutable_permille; /* of the log's memory, changed in place; 0 means 900 */
-    uint32_t reserved;
+    uint32_t version;          /* of checkpoints, to begin with; 0 means 1 */
+
+    /* Recovery (faster_recovery_begin): the device holds the log below log_until, which
+     * is a multiple of its unit; log_start is the beginning of that address's page.
+     * Zeros: a new store. */
+    uint64_t log_start;
+    uint64_t log_until;
+    const struct faster_generation *generations; /* NULL: one, with the number 1 */
+    uint64_t generation_count; /* ascending from 0 on; new addresses are the last's */
 };
 
 struct faster_kv;
@@ -134,6 +150,19 @@ void faster_kv_free(struct faster_kv *kv);
  * Errors: FASTER_E_SESSIONS, -ENOMEM.
  */
 int faster_session_open(struct faster_kv *kv, struct faster_session **session);
+
+/*
+ * Open a session that checkpoints keep a commit point of, by its `id` (not 0).  It goes
+ * on behind `serial`, or, when a session of this id was open before in this life of the
+ * store, behind that one's last.
+ * Errors: FASTER_E_BUSY while a session of this id is open, and as faster_session_open.
+ */
+int faster_session_resume(struct faster_kv *kv, uint64_t id, uint64_t serial,
+                          struct faster_session **session);
+
+/* Keep a closed session's commit point no longer.  FASTER_NOT_FOUND when no session of
+ * this id was open.  Errors: FASTER_E_BUSY while it is. */
+int faster_session_forget(struct faster_kv *kv, uint64_t id);
 
 /* Close a session and give its slot back.  Errors: FASTER_E_BUSY while another thread
  * is inside.  A second close does nothing. */
@@ -398,6 +427,239 @@ int faster_kv_resume_writes(struct faster_kv *kv);
 /* The status that stopped writing to the device, and which bytes could not be written;
  * FASTER_OK when nothing has. */
 int faster_kv_failure(struct faster_kv *kv, uint64_t *from, uint64_t *until);
+
+/* --- checkpoints ------------------------------------------------------------------ */
+
+enum faster_phase {
+    FASTER_PHASE_REST = 0,
+    FASTER_PHASE_INDEX_COPY = 1,  /* the index is copied */
+    FASTER_PHASE_PREPARE = 2,     /* updates on their way come to their end */
+    FASTER_PHASE_IN_PROGRESS = 3, /* sessions go over to the next version */
+    FASTER_PHASE_WAIT_FLUSH = 4,  /* what belongs to the checkpoint is written */
+    FASTER_PHASE_PERSIST = 5      /* the log is durable; the manifest is missing */
+};
+
+enum faster_checkpoint_kind {
+    FASTER_FOLD_OVER = 1,   /* the log is flushed up to the checkpoint */
+    FASTER_SNAPSHOT = 2,    /* what is not flushed goes to a file of its own */
+    FASTER_INCREMENTAL = 3, /* as a snapshot, as far as the base does not have it */
+    FASTER_INDEX_ONLY = 4   /* a copy of the index, to make recovery shorter */
+};
+
+struct faster_checkpoint_config {
+    uint32_t size;         /* sizeof(struct faster_checkpoint_config) */
+    uint32_t kind;         /* enum faster_checkpoint_kind */
+    uint32_t with_index;   /* 1: copy the index, too */
+    uint32_t base_version; /* FASTER_INCREMENTAL: of the base, at most 127 older */
+    uint64_t base_final;   /* likewise */
+    uint64_t seed;         /* of the streams' checksums */
+};
+
+/* What is known of a checkpoint; grows with the phases. */
+struct faster_checkpoint_facts {
+    uint32_t size; /* sizeof(struct faster_checkpoint_facts) */
+    uint32_t kind;
+    uint32_t phase;   /* enum faster_phase */
+    uint32_t version; /* every update of it, and of none later, is in the checkpoint */
+    uint64_t begin;
+    uint64_t fuzzy_start;
+    uint64_t final;         /* the log ends here, on a multiple of the device's unit */
+    uint64_t log_until;     /* the log's bytes serve up to here, the streams' behind */
+    uint64_t index_start;   /* the log is replayed over the index copy from here */
+    uint64_t index_bits;    /* of the copy's table; 0 without */
+    uint64_t index_entries; /* in it, once it was read to its end */
+    uint64_t table_bits;    /* of the index at `final`: recovery needs no fewer */
+    uint64_t points;        /* commit points captured */
+    uint64_t slow_session;  /* who held a phase that timed out; 0 when it has no id */
+};
+
+/* A session's commit point: its last update that is in the checkpoint. */
+struct faster_point {
+    uint64_t id;
+    uint64_t serial;
+};
+
+struct faster_checkpoint;
+
+/*
+ * Begin a checkpoint; operations go on all the while.  It is brought forward by
+ * faster_checkpoint_advance, one phase each, until the phase is FASTER_PHASE_PERSIST:
+ *
+ *   in INDEX_COPY  faster_checkpoint_read gives the INDEX stream: read it to its end
+ *   in WAIT_FLUSH  it gives DELTA (FASTER_INCREMENTAL), then PAGES (but for a
+ *                  fold-over): read them to their ends
+ *
+ * Then the caller makes what it has read durable, publishes it, and ends the handle.
+ * One thread at a time may use it; it ends before faster_kv_free.
+ * Blocks: no.  Errors: FASTER_E_BUSY while another one is under way; FASTER_E_CONFIG
+ * for a store without a device, or a base that is too old; FASTER_E_SESSIONS, -ENOMEM.
+ */
+int faster_checkpoint_begin(struct faster_kv *kv,
+                            const struct faster_checkpoint_config *config,
+                            struct faster_checkpoint **checkpoint);
+
+/* Go on to the next phase.  Blocks: yes, up to timeout_ms.
+ * Errors: FASTER_E_TIMEOUT, after which it may be called again; FASTER_E_FULL when the
+ * index cannot be copied because it grows; why the device failed; -EINVAL when a
+ * stream was not read to its end. */
+int faster_checkpoint_advance(struct faster_checkpoint *checkpoint,
+                              uint32_t timeout_ms);
+
+void faster_checkpoint_facts_of(struct faster_checkpoint *checkpoint,
+                                struct faster_checkpoint_facts *facts);
+
+/* The commit points, from WAIT_FLUSH on; *count is how many were written, at most
+ * `capacity`. */
+int faster_checkpoint_points(struct faster_checkpoint *checkpoint,
+                             struct faster_point *points, uint64_t capacity,
+                             uint64_t *count);
+
+/*
+ * The next whole blocks of a stream (enum faster_part), at least one, up to `capacity`
+ * bytes, which must hold a page and 64 KiB.  *size 0 is the end.
+ * FASTER_RETRY: begin its file anew, what was read of this part does not count.
+ * Blocks: no longer than it takes to copy them.  Errors: -EINVAL for a part that the
+ * phase or kind has not.
+ */
+int faster_checkpoint_read(struct faster_checkpoint *checkpoint, uint32_t part,
+                           void *buffer, uint64_t capacity, uint64_t *size);
+
+/* End it in whatever phase it is, and free it: operations are as ever.  One that was
+ * not published has no effect but that the version may have gone up. */
+void faster_checkpoint_end(struct faster_checkpoint *checkpoint);
+
+/* --- recovery --------------------------------------------------------------------- */
+
+/* Records in [from, until) of this version (its low 8 bits) are no part of the store: a
+ * recovery to the version before has left them behind. */
+struct faster_skip {
+    uint64_t from;
+    uint64_t until;
+    uint32_t version;
+    uint32_t reserved;
+};
+
+/* What is recovered: the numbers of a manifest. */
+struct faster_recovery_config {
+    uint32_t size;         /* sizeof(struct faster_recovery_config) */
+    uint32_t version;      /* of the checkpoint; the store goes on with the next */
+    uint64_t begin;        /* the log begins here, 0 and 64 are the same */
+    uint64_t index_start;  /* of the index's copy: earlier records are in it */
+    uint64_t index_bits;   /* of the copy's table; 0: there is none */
+    uint64_t table_bits;   /* of the table when the checkpoint was taken; 0: not known.
+                             * Fewer could lose records: the new one never has fewer. */
+    uint64_t entries_hint; /* about how many keys, to size the table; 0: not known */
+    uint64_t fuzzy_start;  /* records from here on may be of the next version: left */
+    uint64_t log_until;    /* as the store was opened with */
+    uint64_t final;        /* the checkpoint ends here */
+    uint64_t seed_index;   /* of the blocks of the index's copy */
+    const struct faster_skip *skips; /* of earlier recoveries, ascending, disjoint */
+    uint64_t skip_count;
+};
+
+enum faster_damage_kind {
+    FASTER_DAMAGE_NONE = 0,
+    FASTER_DAMAGE_ABSENT = 1,   /* nothing was ever written there */
+    FASTER_DAMAGE_HEADER = 2,   /* a header that no record has */
+    FASTER_DAMAGE_BOUNDS = 3,   /* lengths that do not fit where the record is */
+    FASTER_DAMAGE_CHECKSUM = 4, /* bytes that are not the ones written */
+    FASTER_DAMAGE_SHORT = 5,    /* the device ends there */
+    FASTER_DAMAGE_BLOCK = 6,    /* of the index's copy; the address is its number */
+    FASTER_DAMAGE_ENTRY = 7     /* an entry of it; the address is its bucket */
+};
+
+/* Where the lowest damage was found, and what was expected there. */
+struct faster_damage {
+    uint64_t address;
+    uint64_t expected;
+    uint64_t found;
+    uint32_t what; /* enum faster_damage_kind */
+    uint32_t reserved;
+};
+
+struct faster_recovery;
+
+/*
+ * Recover a store that was just opened with log_until (or, for a checkpoint without a
+ * byte in the log, as a new one) and has no session.  In this order:
+ *
+ *   faster_recovery_index   all blocks of the index's copy, when there is one
+ *   faster_recovery_log     every part of [begin or index_start, log_until), perhaps
+ *                           by several threads
+ *   faster_recovery_pages   the bytes of [log_until, final)
+ *   faster_recovery_finish  then sessions may be opened
+ *
+ * Nothing below log_until is written.  After an error the store is of no use: free the
+ * recovery, then the store.
+ * Blocks: yes, for a page's reading.  Errors: -EINVAL for numbers that contradict each
+ * other or the store, FASTER_E_FULL when the budget does not hold the index,
+ * FASTER_E_CORRUPT, why the device failed, -ENOMEM.
+ */
+int faster_recovery_begin(struct faster_kv *kv,
+                          const struct faster_recovery_config *config,
+                          struct faster_recovery **recovery);
+
+/* Take the next whole blocks of the INDEX stream: any number of them, in order, one
+ * thread.  Errors: FASTER_E_CORRUPT, also for a block that is not whole;
+ * FASTER_E_FULL. */
+int faster_recovery_index(struct faster_recovery *recovery, const void *blocks,
+                          uint64_t size);
+
+/* Read, verify and link the records of [from, until).  `from` is begin, index_start or
+ * a page's beginning, `until` a page's beginning or log_until; a range may be empty.
+ * Several threads may do disjoint ranges.
+ * Blocks: yes, for the reading.  Errors: as faster_recovery_begin. */
+int faster_recovery_log(struct faster_recovery *recovery, uint64_t from,
+                        uint64_t until);
+
+/* Take bytes of [log_until, final): in order, pieces of any size, one thread.
+ * Blocks: yes, until earlier pages are written and give way.
+ * Errors: -EINVAL out of order, FASTER_E_FULL, FASTER_E_CLOSED, FASTER_E_CORRUPT, why
+ * the device failed. */
+int faster_recovery_pages(struct faster_recovery *recovery, uint64_t address,
+                          const void *bytes, uint64_t size);
+
+/* Open the store for sessions.  Errors: -EINVAL when a part is missing; else as
+ * faster_recovery_pages. */
+int faster_recovery_finish(struct faster_recovery *recovery);
+
+/* The lowest damage found so far: FASTER_OK, or FASTER_NOT_FOUND. */
+int faster_recovery_damage(struct faster_recovery *recovery,
+                           struct faster_damage *damage);
+
+/* Free the handle, before the store's; nobody uses it any more. */
+void faster_recovery_free(struct faster_recovery *recovery);
+
+/* --- the blocks of a checkpoint's files ------------------------------------------- */
+
+/* The streams of a checkpoint; each is a file of blocks. */
+enum faster_part {
+    FASTER_PART_INDEX = 1, /* the index as it was when the checkpoint began */
+    FASTER_PART_PAGES = 2, /* the log's end, page by page */
+    FASTER_PART_DELTA = 3  /* records below it that have changed since the base */
+};
+
+/* What faster_block_next found. */
+struct faster_block {
+    uint64_t payload; /* where it begins, counted from the block's first byte */
+    uint64_t bytes;   /* of payload: 0 in the block that ends a stream, only there */
+    uint64_t whole;   /* header and payload: the next block begins behind it */
+    uint32_t last;    /* 1: the stream ends here */
+    uint32_t reserved;
+};
+
+/* Verify the block that begins at `data`: block `number` (0, 1, 2 ...) of a stream of
+ * this part and seed.  Outcomes: FASTER_OK; FASTER_SHORT when `size` bytes do not hold
+ * it, which takes block->whole (not verified yet; at the file's end that is damage).
+ * Needs no store.  Errors: FASTER_E_CORRUPT. */
+int faster_block_next(const void *data, uint64_t size, uint64_t seed, uint32_t part,
+                      uint64_t number, struct faster_block *block);
+
+/* Put the records of a DELTA block's payload over the log's bytes at [address, address
+ * + size), as far as they lie there.  *applied: how many did.  Errors:
+ * FASTER_E_CORRUPT, with the image unchanged. */
+int faster_image_apply(void *image, uint64_t address, uint64_t size,
+                       const void *payload, uint64_t bytes, uint64_t *applied);
 
 /* --- figures ---------------------------------------------------------------------- */
 

@@ -139,6 +139,19 @@ FASTER_INLINE int epoch_enter(struct epoch *epoch, struct epoch_slot *slot) {
     return epoch_refusal(idle);
 }
 
+/* The same by another thread than the session's, which marks its epoch. */
+static inline int epoch_enter_helper(struct epoch *epoch, struct epoch_slot *slot) {
+    uint64_t idle = 0;
+    /* relaxed: as in epoch_enter */
+    uint64_t now = atomic_load_explicit(&epoch->current, memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&slot->word, &idle,
+                                                   now | EPOCH_HELPER,
+                                                   memory_order_seq_cst,
+                                                   memory_order_relaxed) /* M1 */
+               ? FASTER_OK
+               : FASTER_E_BUSY;
+}
+
 FASTER_INLINE void epoch_leave(struct epoch *epoch, struct epoch_slot *slot) {
     atomic_store_explicit(&slot->word, 0, memory_order_release); /* M2 */
     /* relaxed: a missed action is found by the next caller or by who waits */
@@ -152,7 +165,10 @@ FASTER_INLINE void epoch_leave(struct epoch *epoch, struct epoch_slot *slot) {
 FASTER_INLINE void epoch_refresh(struct epoch *epoch, struct epoch_slot *slot) {
     /* relaxed: as in epoch_enter */
     uint64_t now = atomic_load_explicit(&epoch->current, memory_order_relaxed);
-    atomic_store_explicit(&slot->word, now,
+    /* relaxed: one's own word */
+    uint64_t mark =
+        atomic_load_explicit(&slot->word, memory_order_relaxed) & EPOCH_HELPER;
+    atomic_store_explicit(&slot->word, now | mark,
                           memory_order_seq_cst); /* M1, epoch_oldest */
     /* relaxed: as in epoch_leave */
     if (faster_unlikely(atomic_load_explicit(&epoch->waiting, memory_order_relaxed) !=

@@ -67,6 +67,19 @@ int index_grow(struct index *index) {
     return start_growth(index);
 }
 
+int index_hold_growth(struct index *index) {
+    bool idle = false;
+    return atomic_compare_exchange_strong_explicit(&index->growing, &idle, true,
+                                                   memory_order_acq_rel,
+                                                   memory_order_acquire) /* M3 */
+               ? FASTER_OK
+               : FASTER_RETRY;
+}
+
+void index_release_growth(struct index *index) {
+    atomic_store_explicit(&index->growing, false, memory_order_release); /* M3 */
+}
+
 /* Freeze a whole chain (M5) and let the records it names come to the cache. */
 static void freeze_chain(struct index *index, struct index_table *table,
                          struct index_bucket *bucket) {

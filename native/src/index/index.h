@@ -41,6 +41,7 @@
  *       behind: none may be in two chains.
  *   I5  A table is freed, and its parts are discarded, only after everyone has left who
  *       could have found them (epoch).
+ *   I6  While the growth is held (G1) there is one table, and no word is frozen.
  *
  * Ordering
  *   M1  Entries: CAS release (seq_cst for the tentative step), loads acquire; the
@@ -193,6 +194,22 @@ void index_settle(struct index *index, struct index_tally *tally);
 
 /* Start doubling.  FASTER_OK also when it is under way; FASTER_E_FULL, -errno. */
 int index_grow(struct index *index);
+
+/* Keep the index from growing, until index_release_growth: it then has one table, which
+ * stays, and no word of it is frozen.  FASTER_OK, or FASTER_RETRY while a growth is
+ * under way (or held by somebody else); the worker ends it. */
+int index_hold_growth(struct index *index);
+void index_release_growth(struct index *index);
+
+/* Give an index that has no entry, and whose growth is held, a table of at least so many
+ * bits.  FASTER_OK, FASTER_E_FULL, -ENOMEM. */
+int index_restore(struct index *index, uint32_t bits);
+
+/* Put the words of a bucket that nobody has used, and that nobody else uses, into the
+ * bucket of a restored table; counted by `tally`. */
+void index_restore_bucket(struct index *index, uint64_t number,
+                          const uint64_t words[BUCKET_ENTRIES],
+                          struct index_tally *tally);
 
 /* The worker's share: split, discard, retire.  True when there may be more. */
 bool index_work(struct index *index);

@@ -134,6 +134,40 @@ void index_destroy(struct index *index) {
     }
 }
 
+int index_restore(struct index *index, uint32_t bits) {
+    struct index_table *old = index_current(index);
+    struct index_table *table;
+    if (bits <= old->bits) {
+        return FASTER_OK;
+    }
+    if (bits > INDEX_BITS_MAX || (sizeof(struct index_bucket) << bits) > index->limit) {
+        return FASTER_E_FULL;
+    }
+    int error = table_new(index, bits, &table);
+    if (error != FASTER_OK) {
+        return error;
+    }
+    atomic_store_explicit(&index->table, table, memory_order_seq_cst); /* M3 */
+    /* Figures may be being taken from the old one (I5). */
+    epoch_wait(index->epoch, epoch_bump(index->epoch));
+    table_free(index, old);
+    return FASTER_OK;
+}
+
+void index_restore_bucket(struct index *index, uint64_t number,
+                          const uint64_t words[BUCKET_ENTRIES],
+                          struct index_tally *tally) {
+    struct index_bucket *bucket = &index_current(index)->buckets[number];
+    for (int i = 0; i < BUCKET_ENTRIES; i++) {
+        atomic_store_explicit(&bucket->entries[i], words[i],
+                              memory_order_release); /* M1 */
+        tally->inserted += (uint32_t)(words[i] != 0);
+    }
+    if (tally->inserted >= INDEX_COUNT_STEP) {
+        index_settle(index, tally);
+    }
+}
+
 uint64_t index_bytes(struct index *index) {
     uint64_t bytes = 0;
     struct index_table *table = index_current(index);

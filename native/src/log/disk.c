@@ -8,12 +8,18 @@
 #include "base/bits.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "log/seeds.h"
+#include "log/sync.h"
 #include "record/checksum.h"
 
 enum write_state { WRITE_FREE, WRITE_FLYING, WRITE_DONE };
 
 /* The first pause before a failed write is tried again; each is twice the last. */
 enum { BACKOFF_US = 1000 };
+
+/* Between two looks at a sync in flight; a device that wants to be driven sleeps by
+ * itself. */
+enum { SYNC_PAUSE_US = 50, SYNC_PAUSE_US_MAX = 1000, SYNC_WAIT_MS = 1 };
 
 /* Frames made ready before the tail needs them: enough that operations seldom wait for
  * the worker, few enough that little memory holds no records. */
@@ -34,7 +40,7 @@ struct hlog_disk {
     const struct faster_device *device;
     struct record_layout layout;
     struct worker *worker;
-    uint64_t seed;
+    struct log_seeds seeds;
     uint64_t sector_size;
     uint64_t write_size;
     uint32_t mutable_permille;
@@ -66,6 +72,8 @@ struct hlog_disk {
 
     /* written around each call of the device */
     _Alignas(CACHE_LINE) _Atomic uint64_t users; /* M5 */
+
+    struct log_sync sync;
 };
 
 /* In `users`: the device is being closed. */
@@ -105,28 +113,32 @@ static uint64_t unit_of(const struct faster_device *device) {
                                                    : device->alignment;
 }
 
+/* What is below the log's tail is on the device, and the tail's page is ready. */
 static void disk_init(struct hlog_disk *disk, struct hlog *log,
                       const struct disk_config *config) {
     const struct faster_device *device = config->device;
+    uint64_t tail = hlog_tail(log);
+    uint64_t until = tail == ADDRESS_FIRST ? 0 : tail;
+    uint64_t page_start = tail & ~(log->page_size - 1);
     uint64_t unit = unit_of(device);
     uint64_t most = device->max_io != 0 ? device->max_io & ~(unit - 1) : UINT64_MAX;
     disk->device = device;
     disk->layout = *config->layout;
     disk->worker = config->worker;
-    disk->seed = config->seed;
     disk->sector_size = unit;
     disk->write_size = most < DISK_WRITE_SIZE ? most : DISK_WRITE_SIZE;
     disk->mutable_permille = config->mutable_permille;
-    disk->checksummed = ADDRESS_FIRST;
-    disk->settled_until = ADDRESS_FIRST;
+    disk->submitted = until;
+    disk->checksummed = page_start > ADDRESS_FIRST ? page_start : ADDRESS_FIRST;
+    disk->settled_until = tail;
     for (int i = 0; i < DISK_WRITES_MAX; i++) {
         device_request_init(&disk->writes[i].request, finish_write);
         disk->writes[i].log = log;
         atomic_init(&disk->writes[i].state, WRITE_FREE);
     }
-    atomic_init(&disk->ready_until, log->page_size);
-    atomic_init(&disk->flushed_until, 0);
-    atomic_init(&disk->closed_until, 0);
+    atomic_init(&disk->ready_until, page_start + log->page_size);
+    atomic_init(&disk->flushed_until, until);
+    atomic_init(&disk->closed_until, page_start);
     atomic_init(&disk->failed, FASTER_OK);
     atomic_init(&disk->failed_from, 0);
     atomic_init(&disk->failed_until, 0);
@@ -138,13 +150,16 @@ static void disk_init(struct hlog_disk *disk, struct hlog *log,
     atomic_init(&disk->flush_wanted, 0);
     atomic_init(&disk->evict_wanted, 0);
     atomic_init(&disk->users, 0);
+    sync_init(&disk->sync, device, until);
 }
 
 int disk_attach(struct hlog *log, const struct disk_config *config) {
     uint64_t unit = unit_of(config->device);
     uint64_t most = (uint64_t)1 << (TAIL_PAGE_BITS + log->page_bits);
     uint64_t addresses = (uint64_t)1 << ADDRESS_BITS;
+    uint64_t tail = hlog_tail(log);
     if (unit > log->page_size || log->range < DISK_FRAMES_MIN * log->page_size ||
+        (tail != ADDRESS_FIRST && (tail & (unit - 1)) != 0) ||
         (config->device->max_io != 0 && config->device->max_io < unit)) {
         return -EINVAL;
     }
@@ -153,6 +168,12 @@ int disk_attach(struct hlog *log, const struct disk_config *config) {
         return -ENOMEM;
     }
     memset((void *)disk, 0, sizeof *disk);
+    int error = seeds_init(&disk->seeds, config->store_id, config->generations,
+                           config->generation_count);
+    if (error != FASTER_OK) {
+        memory_lines_free(disk);
+        return error;
+    }
     disk_init(disk, log, config);
     log->disk = disk;
     log->budget->yield = yield_memory;
@@ -162,6 +183,9 @@ int disk_attach(struct hlog *log, const struct disk_config *config) {
 }
 
 void disk_detach(struct hlog *log) {
+    if (log->disk != NULL) {
+        seeds_destroy(&log->disk->seeds);
+    }
     memory_lines_free(log->disk);
     log->budget->yield = NULL;
     log->disk = NULL;
@@ -264,6 +288,22 @@ static bool shift_read_only(struct hlog *log) {
     return moved;
 }
 
+/* Give what begins at `address` its checksum; returns its extent. */
+static uint64_t checksum_at(struct hlog *log, uint64_t address, uint64_t info) {
+    struct hlog_disk *disk = log->disk;
+    struct record *record = hlog_record(log, address);
+    uint64_t seed = seeds_at(&disk->seeds, address);
+    if ((info & INFO_FILLER) == 0) {
+        uint64_t extent = record_extent(&disk->layout, record);
+        record->checksum = record_checksum(record, extent, address, seed);
+        return extent;
+    }
+    if (info_prev(info) >= FILLER_SUMMED) {
+        record->checksum = filler_checksum(record, address, seed);
+    }
+    return info_prev(info);
+}
+
 /* Give the records below `until` their checksums; the walk ends where a record begins
  * at or above it, or with the page's written part. */
 static void checksum_until(struct hlog *log, uint64_t until) {
@@ -271,18 +311,9 @@ static void checksum_until(struct hlog *log, uint64_t until) {
     uint64_t address = disk->checksummed;
     while (address < until) { /* ends: extents are positive, pages finite */
         uint64_t page_end = (address | (log->page_size - 1)) + 1;
-        struct record *record = hlog_record(log, address);
         bool fits = page_end - address >= sizeof(uint64_t);
-        uint64_t info = fits ? record_info(record) : 0;
-        if (info == 0) {
-            address = page_end;
-        } else if ((info & INFO_FILLER) != 0) {
-            address += info_prev(info);
-        } else {
-            uint64_t extent = record_extent(&disk->layout, record);
-            record->checksum = record_checksum(record, extent, address, disk->seed);
-            address += extent;
-        }
+        uint64_t info = fits ? record_info(hlog_record(log, address)) : 0;
+        address = info == 0 ? page_end : address + checksum_at(log, address, info);
     }
     disk->checksummed = address;
 }
@@ -591,7 +622,9 @@ const struct faster_device *disk_device(const struct hlog *log) {
     return log->disk->device;
 }
 
-uint64_t disk_seed(const struct hlog *log) { return log->disk->seed; }
+uint64_t disk_seed_at(const struct hlog *log, uint64_t address) {
+    return seeds_at(&log->disk->seeds, address);
+}
 
 uint64_t disk_unit(const struct hlog *log) { return log->disk->sector_size; }
 
@@ -619,4 +652,57 @@ int disk_close(struct hlog *log) {
         users = atomic_load_explicit(&disk->users, memory_order_acquire); /* M5 */
     }
     return device_close(disk->device);
+}
+
+/* Bring the device on, and rest when that completed nothing. */
+static void rest_for_sync(struct hlog_disk *disk, uint32_t *pause_us) {
+    if ((disk->device->capabilities & FASTER_DEVICE_DRIVEN) != 0) {
+        (void)device_wait(disk->device, SYNC_WAIT_MS); /* device.h V10 */
+    } else if (device_poll(disk->device) <= 0) {
+        thread_pause_us(*pause_us);
+        *pause_us = *pause_us < SYNC_PAUSE_US_MAX ? 2 * *pause_us : *pause_us;
+    }
+}
+
+int disk_sync_until(struct hlog *log, uint64_t until, uint32_t timeout_ms) {
+    struct hlog_disk *disk = log->disk;
+    uint64_t deadline = clock_ms() + timeout_ms;
+    uint32_t pause_us = SYNC_PAUSE_US;
+    if (until > load(&disk->flushed_until)) {
+        return -EINVAL;
+    }
+    for (;;) { /* ends at the deadline */
+        bool moved = false;
+        int status = disk_enter_device(log);
+        if (status != FASTER_OK) {
+            return status;
+        }
+        status = sync_step(&disk->sync, until, load(&disk->flushed_until), &moved);
+        if (status == FASTER_RETRY && !moved) {
+            rest_for_sync(disk, &pause_us);
+        }
+        disk_leave_device(log);
+        if (status != FASTER_RETRY) {
+            return status;
+        }
+        if (!moved && clock_ms() >= deadline) {
+            return FASTER_E_TIMEOUT;
+        }
+    }
+}
+
+int disk_sync(struct hlog *log, uint32_t timeout_ms) {
+    return disk_sync_until(log, disk_flushed_until(log), timeout_ms);
+}
+
+uint64_t disk_synced_until(struct hlog *log) { return sync_until(&log->disk->sync); }
+
+int disk_sync_failed(struct hlog *log, struct disk_failure *failure) {
+    uint64_t from = 0;
+    uint64_t until = 0;
+    int failed = sync_failed(&log->disk->sync, &from, &until);
+    if (failed != FASTER_OK) {
+        *failure = (struct disk_failure){failed, from, until};
+    }
+    return failed;
 }

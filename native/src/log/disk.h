@@ -61,12 +61,13 @@
  *            get the error; disk_resume tries again.
  * Limits     DISK_WRITES_MAX writes of at most DISK_WRITE_SIZE in flight
  * Source     Chandramouli et al., SIGMOD 2018, section 5.2
- * Tests      tests/log/{validate_disk,torture_disk}.c
+ * Tests      tests/log/{validate_disk,torture_disk}.c, tests/cpr/fault_sync.c
  */
 #ifndef FASTER_LOG_DISK_H
 #define FASTER_LOG_DISK_H
 
 #include "device/device.h"
+#include "faster/api.h"
 #include "log/hlog.h"
 #include "record/record.h"
 #include "worker/worker.h"
@@ -85,7 +86,11 @@ struct disk_config {
     const struct faster_device *device;
     const struct record_layout *layout;
     struct worker *worker;
-    uint64_t seed;             /* of checksums: the store's identity */
+    uint64_t store_id; /* of the seeds of checksums */
+    /* Which addresses belong to which generation, ascending; NULL: all to number 1.
+     * Used only during the call. */
+    const struct faster_generation *generations;
+    uint64_t generation_count;
     uint32_t mutable_permille; /* of the frames, at least a page */
 };
 
@@ -97,7 +102,9 @@ struct disk_failure {
 };
 
 /* Let the log use a device.  Called once, before anyone uses the log; its ring must
- * hold DISK_FRAMES_MIN pages and the budget be limited.  Errors: -ENOMEM, -EINVAL. */
+ * hold DISK_FRAMES_MIN pages and the budget be limited.  What is below the log's tail
+ * then is on the device (hlog_start_at): the tail must be a multiple of disk_unit.
+ * Errors: -ENOMEM, -EINVAL. */
 int disk_attach(struct hlog *log, const struct disk_config *config);
 
 /* Forget the device, when the worker has ended and the device is closed. */
@@ -131,6 +138,22 @@ uint64_t disk_written(struct hlog *log);
 /* Bytes of the frames held. */
 uint64_t disk_bytes(struct hlog *log);
 
+/* Have everything that was written when the call began made durable, or what is below
+ * `until` (an address that disk_flushed_until has reached; else -EINVAL).  FASTER_OK
+ * only when the device has confirmed it.  Outside any epoch.  After FASTER_E_TIMEOUT
+ * nothing is lost: with the same `until` the next call goes on.  The first sync that
+ * fails is the last (sync.h I2): every later call gives its status, the device is not
+ * asked again, and whatever needs no durability goes on.
+ * Blocks: up to timeout_ms. */
+int disk_sync(struct hlog *log, uint32_t timeout_ms);
+int disk_sync_until(struct hlog *log, uint64_t until, uint32_t timeout_ms);
+
+/* Everything below is durable. */
+uint64_t disk_synced_until(struct hlog *log);
+
+/* FASTER_OK, or why a sync has failed; *failure is written then. */
+int disk_sync_failed(struct hlog *log, struct disk_failure *failure);
+
 /* Around every call of the device by anyone but the worker: FASTER_OK, and then
  * disk_leave_device, or FASTER_E_CLOSED.  What is called in between may wait for
  * milliseconds at most: disk_close waits for it. */
@@ -141,9 +164,9 @@ void disk_leave_device(struct hlog *log);
  * completed by that.  Blocks for calls under way. */
 int disk_close(struct hlog *log);
 
-/* The device, and the seed of checksums. */
 const struct faster_device *disk_device(const struct hlog *log);
-uint64_t disk_seed(const struct hlog *log);
+/* The seed of the checksum of a record at `address`. */
+uint64_t disk_seed_at(const struct hlog *log, uint64_t address);
 /* Bytes that writes are multiples of. */
 uint64_t disk_unit(const struct hlog *log);
 

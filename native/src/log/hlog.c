@@ -67,6 +67,33 @@ int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
     return error;
 }
 
+int hlog_start_at(struct hlog *log, uint64_t until) {
+    uint64_t start = until & ~(log->page_size - 1);
+    uint64_t place = start & log->ring_mask;
+    if (place != 0) {
+        memory_discard(log->base, log->page_size);
+        budget_give(log->budget, log->page_size);
+        int error = hlog_commit_page(log, start >> log->page_bits);
+        if (error != FASTER_OK) {
+            return error;
+        }
+    }
+    atomic_init(&log->begin, start > ADDRESS_FIRST ? start : ADDRESS_FIRST);
+    atomic_init(&log->head, start > ADDRESS_FIRST ? start : ADDRESS_FIRST);
+    atomic_init(&log->read_only, until);
+    atomic_init(&log->safe_read_only, until);
+    atomic_init(&log->tail,
+                tail_make(start >> log->page_bits, until & (log->page_size - 1)));
+    return FASTER_OK;
+}
+
+void hlog_move_tail(struct hlog *log, uint64_t until) {
+    uint64_t last = until - 1; /* a full page's tail stays in it until it is turned */
+    uint64_t start = last & ~(log->page_size - 1);
+    atomic_store_explicit(&log->tail, tail_make(start >> log->page_bits, until - start),
+                          memory_order_seq_cst); /* M1 */
+}
+
 void hlog_destroy(struct hlog *log) {
     if (log->base != NULL) {
         memory_release(log->base, log->range);
@@ -76,15 +103,18 @@ void hlog_destroy(struct hlog *log) {
     log->pins = NULL;
 }
 
+void hlog_fill(struct hlog *log, uint64_t address, uint64_t gap) {
+    uint64_t place = address & log->ring_mask;
+    _Atomic uint64_t *header = (_Atomic uint64_t *)(void *)(log->base + place);
+    atomic_store_explicit(header, info_make(gap, 0, INFO_FILLER),
+                          memory_order_release); /* record.h M3 */
+}
+
 /* On a device the rest of a page is a filler, so that zeros there are never right. */
 static void close_page(struct hlog *log, uint64_t page, uint64_t offset) {
-    uint64_t place = ((page << log->page_bits) + offset) & log->ring_mask;
-    if (log->disk == NULL || offset == log->page_size) {
-        return;
+    if (log->disk != NULL && offset != log->page_size) {
+        hlog_fill(log, (page << log->page_bits) + offset, log->page_size - offset);
     }
-    _Atomic uint64_t *header = (_Atomic uint64_t *)(void *)(log->base + place);
-    atomic_store_explicit(header, info_make(log->page_size - offset, 0, INFO_FILLER),
-                          memory_order_release); /* record.h M3 */
 }
 
 /*
@@ -162,10 +192,7 @@ int hlog_pad(struct hlog *log, uint64_t unit, uint64_t *until) {
         if (atomic_compare_exchange_weak_explicit(
                 &log->tail, &tail, tail + gap, memory_order_seq_cst,
                 memory_order_seq_cst)) { /* M1, with hlog_reserve */
-            _Atomic uint64_t *header =
-                (_Atomic uint64_t *)(void *)(log->base + (address & log->ring_mask));
-            atomic_store_explicit(header, info_make(gap, 0, INFO_FILLER),
-                                  memory_order_release); /* record.h M3 */
+            hlog_fill(log, address, gap);
             return FASTER_OK;
         }
     }

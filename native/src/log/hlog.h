@@ -119,6 +119,19 @@ int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
               uint32_t page_bits, uint64_t range);
 void hlog_destroy(struct hlog *log);
 
+/* Let a log that nobody has used begin its memory at the page of `until`, and its tail
+ * there: what is below is on a device.  Whoever does so also brings the beginning of
+ * that page into memory, before anything is reserved.  FASTER_OK, FASTER_E_FULL, -ENOMEM. */
+int hlog_start_at(struct hlog *log, uint64_t until);
+
+/* Move the tail over what was written behind it by nobody but the caller: while the
+ * log is recovered, nothing is reserved.  The page of `until` is ready, or `until` is
+ * the end of the tail's page. */
+void hlog_move_tail(struct hlog *log, uint64_t until);
+
+/* Write a filler of `gap` bytes, at least 8, that nobody has seen. */
+void hlog_fill(struct hlog *log, uint64_t address, uint64_t gap);
+
 /* The general way of hlog_reserve: turns pages. */
 int hlog_reserve_slow(struct hlog *log, uint64_t size, uint64_t before,
                       uint64_t *address);

@@ -11,7 +11,9 @@
  *
  * Model
  *   The low 32 bits of XXH3 over all that follows the prefix (lengths, key, value and
- *   padding), seeded by store, address and info.  `sealed` is left out of info: it
+ *   padding), seeded by store, generation, address and info.  A generation is one life
+ *   of the store, from a recovery to the next: what an earlier life left beyond the
+ *   addresses that were recovered never passes for a record of this one.  `sealed` is left out of info: it
  *   means nothing on a device and may be set after the record was written.  checksum
  *   and seq are left out, too.
  *
@@ -32,7 +34,12 @@
 #include "hash/hash.h"
 #include "record/record.h"
 
-/* `extent` is record_extent; `seed` the store's. */
+/* The seed of a store's records of one generation. */
+static inline uint64_t record_seed(uint64_t store_id, uint64_t generation) {
+    return hash_xxh3_avalanche(store_id ^ hash_xxh3_avalanche(generation));
+}
+
+/* `extent` is record_extent; `seed` that of the address. */
 static inline uint32_t record_checksum(struct record *record, uint64_t extent,
                                        uint64_t address, uint64_t seed) {
     uint64_t info = record_info(record) & ~INFO_SEALED;
@@ -40,6 +47,32 @@ static inline uint32_t record_checksum(struct record *record, uint64_t extent,
     const uint8_t *rest = (const uint8_t *)record + sizeof *record;
     return (uint32_t)hash_xxh3(rest, extent - sizeof *record,
                                hash_xxh3_avalanche(place ^ info));
+}
+
+/* A filler that has room for it carries one, too: who walks over a page must not be led
+ * past records by a length that is wrong.  One without room ends with a sector. */
+enum { FILLER_SUMMED = sizeof(struct record), FILLER_END = 512 };
+
+static inline uint32_t filler_checksum(struct record *record, uint64_t address,
+                                       uint64_t seed) {
+    return record_checksum(record, sizeof *record, address, seed);
+}
+
+/* Whether `info` can be a filler's, `room` bytes before the page's end. */
+static inline bool filler_fits(uint64_t info, uint64_t address, uint64_t room) {
+    uint64_t gap = info_prev(info);
+    bool plain = (info & ~INFO_PREV_MASK) == (INFO_WRITTEN | INFO_FILLER);
+    bool ends = gap >= FILLER_SUMMED || (address + gap) % FILLER_END == 0;
+    return plain && gap != 0 && gap % 8 == 0 && gap <= room && ends;
+}
+
+/* The same of one that came back from a device. */
+static inline bool filler_is_whole(struct record *record, uint64_t address,
+                                   uint64_t room, uint64_t seed) {
+    uint64_t info = record_info(record);
+    return filler_fits(info, address, room) &&
+           (info_prev(info) < FILLER_SUMMED ||
+            record->checksum == filler_checksum(record, address, seed));
 }
 
 #endif

@@ -12,6 +12,24 @@
  * running. */
 enum { WAIT_YIELDS = 32, WAIT_PAUSE_US = 50 };
 
+void session_switch(struct faster_session *session, uint64_t state) {
+    uint32_t version = state_version(state);
+    uint32_t phase = state_phase(state);
+    if (version != session->version) { /* C1: also over several versions at once */
+        /* relaxed: one writer */
+        uint64_t serial = atomic_load_explicit(&session->serial, memory_order_relaxed);
+        atomic_store_explicit(&session->committed, serial, memory_order_release);
+        atomic_store_explicit(&session->current, version, memory_order_release); /* M4 */
+        session->version = version;
+    }
+    bool between = phase > FASTER_PHASE_PREPARE;
+    session->seen = state;
+    session->stamps = phase < FASTER_PHASE_PREPARE;
+    session->watches = phase == FASTER_PHASE_PREPARE;
+    session->new_from =
+        between ? atomic_load_explicit(session->fuzzy_start, memory_order_acquire) : 0;
+}
+
 int session_again(struct faster_session *session) {
     session_count(session, COUNT_RETRY);
     session_refresh(session);
@@ -26,6 +44,15 @@ int session_again(struct faster_session *session) {
     }
     cpu_relax();
     return FASTER_OK;
+}
+
+int session_enter_soon(struct faster_session *session) {
+    int result = session_enter(session);
+    while (result == FASTER_RETRY) { /* ends: a helper never waits inside (E4) */
+        faster_session_wait(session);
+        result = session_enter(session);
+    }
+    return result;
 }
 
 uint64_t faster_session_serial(const struct faster_session *session) {

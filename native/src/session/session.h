@@ -11,7 +11,18 @@
  *
  * Model
  *   enter ... leave around each operation, refresh inside long ones.  Between enter and
- *   leave begin, head, read_only and version are what the store said at entry.
+ *   leave begin, head, read_only and the phase are what the store said at entry.
+ *
+ *   The store's global word says (phase, version).  A session that finds another
+ *   version there switches (C1): it notes its last serial as the commit point of the
+ *   version it leaves, and goes on in the new one.  What the phase allows it is kept
+ *   beside (session_switch):
+ *
+ *      phase                 in place                      newer records (C2)
+ *      REST, INDEX_COPY      any, stamped (R2)             cannot be
+ *      PREPARE(v)            of version v                  looked for
+ *      IN_PROGRESS(v+1) ...  of version v+1, at or above   cannot be
+ *                            the fuzzy start (C3, C12)
  *
  * Invariants
  *   I1  Fields without _Atomic are touched only by whoever is inside (or is opening or
@@ -19,6 +30,8 @@
  *   I2  serial counts updates that were done (C1): also those that changed nothing,
  *       never those that failed.
  *   I3  Once closed is set, nobody gets in.
+ *   I4  version changes only at an entry or a refresh, before any operation of the new
+ *       one, and never while an update has its serial and is not done (C1, C4).
  *
  * Ordering
  *   M1  Guarded state is loaded seq_cst after the slot's CAS (epoch.h M1).
@@ -27,13 +40,18 @@
  *       CAS: who enters later sees it.  It is loaded before the CAS too: the slot of a
  *       closed session may be another's by now, which must neither be found busy (the
  *       caller would be told of misuse that is none) nor be held for a moment.
+ *   M4  A switch stores committed, then current (release).  Who captures loads serial
+ *       (acquire), then current (acquire), then, where it has moved on, committed
+ *       (C5).  Were current loaded first, a serial of the new version could pass for
+ *       one of the old.
  *
  * Progress   wait-free
  * Threads    one inside at a time, which the slot enforces (E2)
  * Errors     FASTER_E_FORKED, FASTER_E_CLOSED, FASTER_E_BUSY, FASTER_RETRY
  * Limits     EPOCH_SLOTS_MAX
  * Source     Chandramouli et al., SIGMOD 2018, section 2.5 (sessions)
- * Tests      tests/session/validate_session.c, tests/store/validate_misuse.c
+ * Tests      tests/session/validate_session.c, tests/store/validate_misuse.c,
+ *            tests/cpr/{validate_switch,torture_prefix}.c
  */
 #ifndef FASTER_SESSION_SESSION_H
 #define FASTER_SESSION_SESSION_H
@@ -45,12 +63,26 @@
 #include "base/compiler.h"
 #include "base/fork.h"
 #include "epoch/epoch.h"
+#include "format/record_format.h"
 #include "index/index.h"
 #include "log/hlog.h"
 
-/* The store's global word: version in the low half, flags above. */
+/* The store's global word: version in the low half, then the phase, flags above. */
 #define STATE_CLOSED ((uint64_t)1 << 63)
 #define STATE_VERSION_MASK ((uint64_t)0xffffffffu)
+enum { STATE_PHASE_SHIFT = 32, STATE_PHASE_MASK = 7 };
+
+static inline uint32_t state_version(uint64_t state) {
+    return (uint32_t)(state & STATE_VERSION_MASK);
+}
+
+static inline uint32_t state_phase(uint64_t state) {
+    return (uint32_t)(state >> STATE_PHASE_SHIFT) & STATE_PHASE_MASK;
+}
+
+static inline uint64_t state_make(uint32_t phase, uint32_t version) {
+    return (uint64_t)phase << STATE_PHASE_SHIFT | version;
+}
 
 /* What a session has done; each is written by its session and read by stats. */
 enum session_count {
@@ -75,13 +107,19 @@ struct faster_session {
     struct epoch_slot *slot;
     struct hlog *log;
     _Atomic uint64_t *state;
+    const _Atomic uint64_t *fuzzy_start; /* of the last checkpoint (C4) */
     uint32_t generation;
+    uint64_t id; /* of a session that has a name; 0 for one that has none */
 
     /* guarded state as of the last entry or refresh (I1) */
+    uint64_t seen; /* the global word */
     uint32_t version;
+    bool stamps;  /* a record of an older version may be changed in place (R2) */
+    bool watches; /* records of the next version may be met (C2) */
     uint64_t begin;
     uint64_t head;
-    uint64_t read_only;
+    uint64_t new_from;     /* no record below is of this version (C12) */
+    uint64_t mutable_from; /* what may be changed in place begins here */
 
     /* the session's own */
     struct pending_queue *queue; /* NULL when the store has no device */
@@ -91,8 +129,10 @@ struct faster_session {
     uint64_t scratch_need;
 
     /* written here, read by others */
-    _Atomic uint64_t serial; /* M2 */
-    _Atomic bool closed;     /* M3 */
+    _Atomic uint64_t serial;    /* M2 */
+    _Atomic uint64_t committed; /* the last serial before the last switch (M4) */
+    _Atomic uint32_t current;   /* version, for who captures (M4) */
+    _Atomic bool closed;        /* M3 */
     _Atomic uint64_t counts[COUNT_KINDS];
 
     /* written outside, by whoever waits */
@@ -103,11 +143,25 @@ struct faster_session {
     struct faster_session *prev;
 };
 
+/* The global word has changed: go over to its version (C1), and to what its phase
+ * allows. */
+void session_switch(struct faster_session *session, uint64_t state);
+
 FASTER_INLINE void session_look(struct faster_session *session, uint64_t state) {
-    session->version = (uint32_t)(state & STATE_VERSION_MASK);
+    if (faster_unlikely(state != session->seen)) {
+        session_switch(session, state);
+    }
+    uint64_t read_only = hlog_read_only(session->log);
     session->begin = hlog_begin(session->log);
     session->head = hlog_head(session->log);
-    session->read_only = hlog_read_only(session->log);
+    session->mutable_from =
+        read_only > session->new_from ? read_only : session->new_from;
+}
+
+/* Whether a record at or above mutable_from may be changed in place by its version. */
+FASTER_INLINE bool session_may_change(const struct faster_session *session,
+                                      uint64_t info) {
+    return session->stamps || info_version(info) == (session->version & 0xffu);
 }
 
 FASTER_INLINE bool session_is_closed(struct faster_session *session) {
@@ -128,6 +182,23 @@ FASTER_INLINE int session_enter(struct faster_session *session) {
     uint64_t state =
         atomic_load_explicit(session->state, memory_order_seq_cst); /* M1 */
     if (faster_unlikely((state & STATE_CLOSED) != 0 || session_is_closed(session))) {
+        epoch_leave(session->epoch, session->slot);
+        return FASTER_E_CLOSED;
+    }
+    session_look(session, state);
+    return FASTER_OK;
+}
+
+/* C4: as session_enter, for whoever does the work of a session that does not come.  The
+ * session's own thread meanwhile gets FASTER_RETRY. */
+FASTER_INLINE int session_enter_helper(struct faster_session *session) {
+    int result = epoch_enter_helper(session->epoch, session->slot);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    uint64_t state =
+        atomic_load_explicit(session->state, memory_order_seq_cst); /* M1 */
+    if ((state & STATE_CLOSED) != 0 || session_is_closed(session)) {
         epoch_leave(session->epoch, session->slot);
         return FASTER_E_CLOSED;
     }
@@ -159,6 +230,9 @@ FASTER_INLINE void session_issue(struct faster_session *session) {
     uint64_t serial = atomic_load_explicit(&session->serial, memory_order_relaxed);
     atomic_store_explicit(&session->serial, serial + 1, memory_order_release); /* M2 */
 }
+
+/* Outside: enter, and wait while a helper is inside, which is for one step. */
+int session_enter_soon(struct faster_session *session);
 
 /* An attempt met somebody: look at the world anew.  Returns 0 or -ENOMEM when the
  * attempt had asked for a larger scratch. */

@@ -113,7 +113,7 @@ static int begin_item(struct window *window, uint64_t i, uint64_t hash) {
     struct faster_operation operation = describe(batch, i);
     int result = pending_begin(window->session, &operation, !batch->reads,
                                &window->outbox, slot);
-    if (result == FASTER_OK && (*slot)->state < PENDING_HELD) {
+    if (result == FASTER_OK && pending_state(*slot) < PENDING_HELD) {
         window->last = i;
     }
     return result;
@@ -195,11 +195,7 @@ static int make_update(struct window *window, uint64_t i,
     bool bounded =
         !window->kv->layout.fixed && results != NULL && results->data != NULL;
     uint64_t limit = bounded ? room_left(results, i) : UINT64_MAX;
-    int result = session_enter(session);
-    while (result == FASTER_RETRY) { /* ends: a helper is inside for one step */
-        faster_session_wait(session);
-        result = session_enter(session);
-    }
+    int result = session_enter_soon(session);
     if (result != FASTER_OK) {
         return result;
     }
@@ -207,7 +203,7 @@ static int make_update(struct window *window, uint64_t i,
         struct faster_operation operation = describe(window->batch, i);
         result = pending_begin(session, &operation, true, &window->outbox, pending);
     }
-    if (result == FASTER_OK && (*pending)->state == PENDING_HELD) {
+    if (result == FASTER_OK && pending_state(*pending) == PENDING_HELD) {
         pending_release(session, *pending, limit, &window->outbox);
     }
     session_leave(session);
@@ -221,13 +217,13 @@ static int finish_update(struct window *window, uint64_t i,
                          struct faster_pending **pending) {
     int result = FASTER_OK;
     while (result == FASTER_OK &&
-           (*pending == NULL || (*pending)->state != PENDING_FINISHED)) {
+           (*pending == NULL || pending_state(*pending) != PENDING_FINISHED)) {
         /* ends: as wait_slot */
         if (*pending != NULL) {
             result = wait_slot(window, *pending);
         }
         if (result == FASTER_OK &&
-            (*pending == NULL || (*pending)->state == PENDING_HELD)) {
+            (*pending == NULL || pending_state(*pending) == PENDING_HELD)) {
             result = make_update(window, i, pending);
         }
     }
@@ -241,7 +237,7 @@ static int finish_item(struct window *window) {
     int result = FASTER_OK;
     if (!window->batch->reads) {
         result = finish_update(window, i, slot);
-    } else if (*slot != NULL && (*slot)->state != PENDING_FINISHED) {
+    } else if (*slot != NULL && pending_state(*slot) != PENDING_FINISHED) {
         result = wait_slot(window, *slot);
     }
     if (result != FASTER_OK) {
@@ -313,7 +309,7 @@ int batch_run_window(struct faster_session *session, const struct batch *batch,
     window->back = window->front = window->last = *done;
     int result = run_window(window);
     abandon(window);
-    if (session_enter(session) == FASTER_OK) {
+    if (session_enter_soon(session) == FASTER_OK) {
         session_count_by(session, COUNT_READ_HIT, window->hits);
         session_count_by(session, COUNT_READ_MISS, window->misses);
         session_leave(session);

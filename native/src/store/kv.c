@@ -10,9 +10,9 @@
 
 enum {
     SESSIONS_MAX = 4096,
-    /* The worker's two, for the index and for the cache, and the one for figures and
-     * growth asked for from outside. */
-    OWN_SLOTS = 3,
+    /* The worker's two, for the index and for the cache, the one for figures and growth
+     * asked for from outside, and a checkpoint's. */
+    OWN_SLOTS = 4,
     INDEX_PERMILLE_DEFAULT = 500,
     INDEX_BITS_START = 10, /* 64 KiB, 4096 keys before the first growth */
     MUTABLE_PERMILLE_DEFAULT = 900
@@ -27,6 +27,20 @@ static_assert(SESSIONS_MAX + OWN_SLOTS <= EPOCH_SLOTS_MAX, "every session has a 
 /* Without a budget the log may use this many times the physical memory in addresses;
  * more would only end in the system's own refusal. */
 enum { RANGE_PER_MEMORY = 4, LOG_PAGES_MIN = 2 };
+
+/* Where a recovered log begins: the page of its end, which the tail can count. */
+static bool start_is_sane(const struct faster_kv_config *config) {
+    uint64_t page = config->page_size != 0 ? config->page_size
+                                           : (uint64_t)1 << HLOG_PAGE_BITS_DEFAULT;
+    uint64_t pages = (uint64_t)1 << TAIL_PAGE_BITS;
+    uint64_t until = config->log_until;
+    if (until == 0) {
+        return config->log_start == 0;
+    }
+    return config->device != NULL && until >= ADDRESS_FIRST && until % 8 == 0 &&
+           until < (uint64_t)1 << ADDRESS_BITS && until / page < pages &&
+           config->log_start == until - until % page;
+}
 
 static bool config_is_sane(const struct faster_kv_config *config) {
     bool fixed = config->layout == FASTER_FIXED;
@@ -43,7 +57,8 @@ static bool config_is_sane(const struct faster_kv_config *config) {
     bool sessions = config->sessions_max <= SESSIONS_MAX;
     bool device = config->device == NULL ||
                   (config->memory != 0 && config->mutable_permille <= 1000);
-    return layout && sizes && hash && page && type && share && sessions && device;
+    return layout && sizes && hash && page && type && share && sessions && device &&
+           start_is_sane(config);
 }
 
 /* A number type must be as wide as the values it describes; in a varlen layout it says
@@ -167,7 +182,7 @@ static void describe(struct faster_kv *kv, const struct faster_kv_config *config
     }
     kv->sessions_max = config->sessions_max != 0 ? config->sessions_max : SESSIONS_MAX;
     kv->generation = fork_generation();
-    atomic_init(&kv->state, 1); /* versions begin at 1 */
+    atomic_init(&kv->state, config->version != 0 ? config->version : 1);
 }
 
 /* Address space may be limited below what memory would allow (ulimit -v, a sandbox):
@@ -191,11 +206,18 @@ static int build_disk(struct faster_kv *kv, const struct faster_kv_config *confi
         return FASTER_OK;
     }
     kv->device = *config->device;
+    int error =
+        config->log_until != 0 ? hlog_start_at(&kv->log, config->log_until) : FASTER_OK;
+    if (error != FASTER_OK) {
+        return error;
+    }
     struct disk_config disk = {
         .device = &kv->device,
         .layout = &kv->layout,
         .worker = &kv->worker,
-        .seed = config->store_id,
+        .store_id = config->store_id,
+        .generations = config->generations,
+        .generation_count = config->generation_count,
         .mutable_permille = permille != 0 ? permille : MUTABLE_PERMILLE_DEFAULT,
     };
     return disk_attach(&kv->log, &disk);
@@ -383,6 +405,7 @@ void faster_kv_free(struct faster_kv *kv) {
     worker_destroy(&kv->worker);
     lock_destroy(&kv->lock);
     epoch_destroy(&kv->epoch);
+    free(kv->departed);
     memory_lines_free(kv);
 }
 

@@ -43,6 +43,17 @@ static void list_remove(struct pending_list *list, struct faster_pending *pendin
     }
 }
 
+static void set_state(struct faster_pending *pending, enum pending_state state) {
+    atomic_store_explicit(&pending->state, state,
+                          memory_order_release); /* M5, with pending_state */
+}
+
+/* Inside the slot. */
+static void count_numbered(struct pending_queue *queue, int64_t change) {
+    atomic_store_explicit(&queue->numbered, pending_numbered(queue) + (uint64_t)change,
+                          memory_order_release); /* M6, with pending_numbered */
+}
+
 /* One writer. */
 static void count_by(struct pending_queue *queue, int64_t change) {
     /* relaxed: see above */
@@ -384,7 +395,7 @@ static void number(struct faster_session *session, struct faster_pending *pendin
     }
     session_issue(session);
     pending->numbered = true;
-    pending->queue->numbered++;
+    count_numbered(pending->queue, 1);
     pending->serial = faster_session_serial(session);
     pending->queue->keys[pending->update.hash % PENDING_KEYS]++;
 }
@@ -404,7 +415,7 @@ static void account(struct faster_session *session, struct faster_pending *pendi
     }
     if (pending->numbered) {
         pending->queue->keys[pending->update.hash % PENDING_KEYS]--;
-        pending->queue->numbered--;
+        count_numbered(pending->queue, -1);
         update_count(session, kind, status);
     } else if (status >= FASTER_OK) {
         update_account(session, kind, status);
@@ -416,7 +427,6 @@ static void finish(struct faster_session *session, struct faster_pending *pendin
                    int status) {
     struct pending_queue *queue = pending->queue;
     pending->status = status;
-    pending->state = PENDING_FINISHED;
     account(session, pending);
     if (pending->forgotten) {
         pending_drop(queue, pending);
@@ -424,11 +434,12 @@ static void finish(struct faster_session *session, struct faster_pending *pendin
     }
     count_by(queue, -1);
     list_add(pending->claimed ? &queue->kept : &queue->finished, pending);
+    set_state(pending, PENDING_FINISHED);
 }
 
 /* Ask for what fetch_prepare described, or for the rest of it. */
 static void send_off(struct faster_pending *pending, struct pending_outbox *outbox) {
-    pending->state = PENDING_FLYING;
+    set_state(pending, PENDING_FLYING);
     pending->device_reads++;
     list_add(&pending->queue->flying, pending);
     pending->arrived_next = outbox->first;
@@ -463,35 +474,64 @@ static int look(struct faster_session *session, struct faster_pending *pending) 
 }
 
 static void hold(struct faster_pending *pending) {
-    pending->state = PENDING_HELD;
     if (pending->forgotten) {
         pending_drop(pending->queue, pending);
     } else {
         list_add(&pending->queue->kept, pending);
+        set_state(pending, PENDING_HELD);
     }
 }
 
-/* Try to end an operation that is on no list. */
-static void advance(struct faster_session *session, struct faster_pending *pending,
+/* C4: whether an update that cannot be done now must not take its serial number yet,
+ * because a checkpoint waits until none is left that has one and is not done. */
+static bool is_deferred(const struct faster_session *session,
+                        const struct faster_pending *pending) {
+    return session->watches && !pending->reads && !pending->numbered && !pending->hold;
+}
+
+/* Be tried again, before everything that waits. */
+static void defer(struct faster_pending *pending) {
+    struct pending_list *waiting = &pending->queue->waiting;
+    pending->prev = NULL;
+    pending->next = waiting->first;
+    if (waiting->first != NULL) {
+        waiting->first->prev = pending;
+    } else {
+        waiting->last = pending;
+    }
+    waiting->first = pending;
+    set_state(pending, PENDING_WAITING);
+}
+
+static void try_later(struct faster_pending *pending) {
+    list_add(&pending->queue->again, pending);
+    set_state(pending, PENDING_AGAIN);
+}
+
+/* Try to end an operation that is on no list.  False when it was put back to the
+ * FIFO's front: nothing behind it may begin. */
+static bool advance(struct faster_session *session, struct faster_pending *pending,
                     struct pending_outbox *outbox) {
     if (pending->walks) {
         fly(session, pending, pending->address, fetch_guess(pending->queue), outbox);
-        return;
+        return true;
     }
     int result = pending->hold ? look(session, pending) : attempt_all(session, pending);
-    if (pending->hold && result == FASTER_OK) {
+    bool ended = result != FASTER_PENDING && result != FASTER_RETRY;
+    if (ended && pending->hold && result == FASTER_OK) {
         hold(pending);
-        return;
-    }
-    if (result == FASTER_PENDING) {
-        fly(session, pending, pending->start, fetch_guess(pending->queue), outbox);
-    } else if (result == FASTER_RETRY) {
-        number(session, pending); /* others must not pass it */
-        pending->state = PENDING_AGAIN;
-        list_add(&pending->queue->again, pending);
-    } else {
+    } else if (ended) {
         finish(session, pending, result);
+    } else if (is_deferred(session, pending)) {
+        defer(pending);
+        return false;
+    } else if (result == FASTER_PENDING) {
+        fly(session, pending, pending->start, fetch_guess(pending->queue), outbox);
+    } else {
+        number(session, pending); /* others must not pass it */
+        try_later(pending);
     }
+    return true;
 }
 
 /* A record has come, or could not be had. */
@@ -510,8 +550,7 @@ static void examine(struct faster_session *session, struct faster_pending *pendi
         return;
     }
     if (result == -EAGAIN) { /* the device takes no more for now */
-        pending->state = PENDING_AGAIN;
-        list_add(&pending->queue->again, pending);
+        try_later(pending);
         return;
     }
     if (result != FASTER_OK) {
@@ -538,7 +577,7 @@ static void examine(struct faster_session *session, struct faster_pending *pendi
     if (pending->walks) {
         finish(session, pending, mine ? FASTER_OK : FASTER_NOT_FOUND);
     } else {
-        advance(session, pending, outbox);
+        (void)advance(session, pending, outbox);
     }
 }
 
@@ -550,7 +589,9 @@ static void run_waiting(struct faster_session *session, struct pending_outbox *o
     while (pending != NULL &&
            !is_on_its_way(queue, pending->update.hash)) { /* ends: the list */
         list_remove(&queue->waiting, pending);
-        advance(session, pending, outbox);
+        if (!advance(session, pending, outbox)) {
+            break;
+        }
         if (++begun % RUN_BLOCK == 0) {
             session_refresh(session); /* E5 */
         }
@@ -605,7 +646,7 @@ static void run_again(struct faster_session *session, struct pending_outbox *out
     while (again.first != NULL) { /* ends with the list */
         struct faster_pending *pending = again.first;
         list_remove(&again, pending);
-        advance(session, pending, outbox);
+        (void)advance(session, pending, outbox);
         if (++tried % RUN_BLOCK == 0) {
             session_refresh(session); /* E5 */
         }
@@ -667,6 +708,11 @@ static int pending_make(struct pending_queue *queue,
     return FASTER_OK;
 }
 
+static void wait_turn(struct faster_pending *pending) {
+    list_add(&pending->queue->waiting, pending);
+    set_state(pending, PENDING_WAITING);
+}
+
 int pending_begin(struct faster_session *session,
                   const struct faster_operation *operation, bool hold,
                   struct pending_outbox *outbox, struct faster_pending **out) {
@@ -678,10 +724,9 @@ int pending_begin(struct faster_session *session,
     }
     pending->hold = hold;
     if (!hold && !pending->reads && pending_defers(queue, pending->update.hash)) {
-        pending->state = PENDING_WAITING;
-        list_add(&queue->waiting, pending);
+        wait_turn(pending);
     } else {
-        advance(session, pending, outbox);
+        (void)advance(session, pending, outbox);
     }
     *out = pending;
     return FASTER_OK;
@@ -690,15 +735,14 @@ int pending_begin(struct faster_session *session,
 void pending_release(struct faster_session *session, struct faster_pending *pending,
                      uint64_t limit, struct pending_outbox *outbox) {
     struct pending_queue *queue = session->queue;
-    faster_assert(pending->state == PENDING_HELD);
+    faster_assert(pending_state(pending) == PENDING_HELD);
     list_remove(&queue->kept, pending);
     pending->hold = false;
     pending->out_limit = limit;
     if (pending_defers(queue, pending->update.hash)) {
-        pending->state = PENDING_WAITING;
-        list_add(&queue->waiting, pending);
+        wait_turn(pending);
     } else {
-        advance(session, pending, outbox);
+        (void)advance(session, pending, outbox);
     }
 }
 
@@ -740,7 +784,7 @@ int faster_start(struct faster_session *session,
 }
 
 void pending_claim(struct pending_queue *queue, struct faster_pending *pending) {
-    if (pending->state == PENDING_FINISHED && !pending->claimed) {
+    if (pending_state(pending) == PENDING_FINISHED && !pending->claimed) {
         list_remove(&queue->finished, pending);
         list_add(&queue->kept, pending);
     }
@@ -758,9 +802,13 @@ int pending_run(struct faster_session *session, struct faster_pending *pending,
     run_arrived(session, &outbox);
     run_again(session, &outbox);
     run_waiting(session, &outbox);
+    bool pressed = queue->again.first != NULL ||
+                   (queue->waiting.first != NULL && queue->flying.first == NULL);
+    /* relaxed: a hint */
+    atomic_store_explicit(&queue->pressed, pressed, memory_order_relaxed);
     if (pending != NULL) {
         pending_claim(queue, pending);
-        *ready = pending->state >= PENDING_HELD;
+        *ready = pending_state(pending) >= PENDING_HELD;
     } else {
         *ready = queue->finished.first != NULL;
         result = !*ready && pending_count(queue) == 0 ? FASTER_NOT_FOUND : FASTER_OK;
@@ -770,14 +818,42 @@ int pending_run(struct faster_session *session, struct faster_pending *pending,
     return result;
 }
 
+/* The owner may sleep, or watch a descriptor, for what the helper has just taken. */
+static void tell_owner(struct pending_queue *queue, bool finished) {
+    int64_t descriptor =
+        atomic_load_explicit(&queue->notify, memory_order_acquire); /* M4 */
+    if (finished && descriptor >= 0) {
+        notify_send(descriptor);
+    }
+    if (finished &&
+        atomic_exchange_explicit(&queue->sleeping, false, memory_order_seq_cst)) {
+        wakeup_post(&queue->wakeup); /* M2, pending_rest */
+    }
+}
+
+void pending_help(struct faster_session *session) {
+    struct pending_queue *queue = session->queue;
+    struct pending_outbox outbox = {NULL};
+    if (pending_numbered(queue) == 0 || session_enter_helper(session) != FASTER_OK) {
+        return;
+    }
+    run_arrived(session, &outbox);
+    run_again(session, &outbox);
+    /* Claimed ones too: their owner looks at the state. */
+    bool finished = queue->finished.first != NULL || queue->kept.first != NULL;
+    session_leave(session);
+    pending_send(&outbox);
+    tell_owner(queue, finished);
+}
+
 int faster_forget(struct faster_session *session, struct faster_pending *pending) {
     struct pending_queue *queue = pending->queue;
-    int result = session_enter(session);
+    int result = session_enter_soon(session);
     if (result != FASTER_OK) {
         return result;
     }
-    if (pending->state >= PENDING_HELD) {
-        if (pending->state == PENDING_HELD) {
+    if (pending_state(pending) >= PENDING_HELD) {
+        if (pending_state(pending) == PENDING_HELD) {
             count_by(queue, -1);
         }
         pending_claim(queue, pending);

@@ -27,6 +27,11 @@
  *   serial number, and so does every update after it: serial numbers follow the order
  *   of issue (C1).
  *
+ *   While a checkpoint is in PREPARE, an update that would take a serial number without
+ *   being done joins that FIFO instead, at its front (C4).  Those that have one are
+ *   brought to their end by their session's thread, or by the checkpoint's as helper
+ *   inside the session's slot (pending_help).
+ *
  * Invariants
  *   I1  Lists and states are touched only inside the session's slot; what a device may
  *       touch of a FLYING operation is its request, status and buffer.
@@ -44,6 +49,10 @@
  *   M3  refs: decremented acq_rel, so that who frees comes after all others.
  *   M4  notify is stored release and loaded acquire: who sees the descriptor sees that
  *       it was made ready for writing.
+ *   M5  state is stored release inside the slot and loaded acquire outside, by the
+ *       session's thread while a helper may be inside: who sees FINISHED sees how.
+ *   M6  numbered is lowered (release) behind the update's effect and loaded acquire by
+ *       who drains (C4): it then knows that the update is done.
  *
  * Progress   The lock-free stack apart, as the device.
  * Threads    the session's; completions on any
@@ -82,7 +91,7 @@ struct faster_pending {
     struct faster_pending *prev;
 
     /* what is asked */
-    enum pending_state state;
+    _Atomic uint32_t state; /* enum pending_state (M5) */
     bool reads;
     bool claimed;   /* faster_wait gives it: not on the list of the finished */
     bool forgotten; /* freed when it is finished */
@@ -142,8 +151,9 @@ struct pending_queue {
     struct pending_list flying;
     struct faster_pending *unused;
     uint32_t unused_count;
-    _Atomic uint64_t count; /* neither finished nor forgotten */
-    uint64_t numbered;      /* updates that have a serial and are not finished */
+    _Atomic uint64_t count;    /* neither finished nor forgotten */
+    _Atomic uint64_t numbered; /* updates with a serial that are not finished (M6) */
+    _Atomic bool pressed;      /* something is tried again soon: a hint for waiters */
     uint64_t guess;         /* bytes to read for a record of unknown size */
     uint32_t keys[PENDING_KEYS];
 
@@ -166,9 +176,18 @@ void pending_queue_leave(struct pending_queue *queue);
 /* Inside the slot: whether an update must wait behind others of its session. */
 bool pending_defers(const struct pending_queue *queue, uint64_t hash);
 
+/* Updates that have their serial number and are not done. */
+static inline uint64_t pending_numbered(struct pending_queue *queue) {
+    return atomic_load_explicit(&queue->numbered, memory_order_acquire); /* M6 */
+}
+
 /* Inside the slot: whether any update is on its way or waits for its turn. */
-static inline bool pending_busy(const struct pending_queue *queue) {
-    return queue->waiting.first != NULL || queue->numbered != 0;
+static inline bool pending_busy(struct pending_queue *queue) {
+    return queue->waiting.first != NULL || pending_numbered(queue) != 0;
+}
+
+static inline uint32_t pending_state(struct faster_pending *pending) {
+    return atomic_load_explicit(&pending->state, memory_order_acquire); /* M5 */
 }
 
 /* Operations on their way: a figure, exact for whoever is inside. */
@@ -212,6 +231,11 @@ void pending_send(struct pending_outbox *outbox);
  * held, or with NULL whether anything is finished.  As faster_wait otherwise. */
 int pending_run(struct faster_session *session, struct faster_pending *pending,
                 bool *ready);
+
+/* C4: by the checkpoint's thread: enter the slot of a session as helper, unless someone
+ * is inside, and bring updates that have their serial number forward.  Under the
+ * store's lock, so that the session stays. */
+void pending_help(struct faster_session *session);
 
 /* Outside: sleep until something may have changed, at most so long. */
 void pending_rest(struct faster_session *session, uint64_t most_ms);

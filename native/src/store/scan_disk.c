@@ -18,8 +18,8 @@ static bool is_whole(const struct scan *scan, struct record *record, uint64_t ad
     }
     uint64_t extent = record_extent(layout, record);
     return extent <= room &&
-           record_checksum(record, extent, address, disk_seed(&scan->kv->log)) ==
-               record->checksum;
+           record_checksum(record, extent, address,
+                           disk_seed_at(&scan->kv->log, address)) == record->checksum;
 }
 
 /* Step over the record at `at`; *next is where the walk goes on.  FASTER_OK with a
@@ -36,14 +36,16 @@ static int step(const struct scan *scan, uint8_t *bytes, uint64_t address,
         return FASTER_E_CORRUPT; /* a page that has left memory is written to its end */
     }
     if ((info & INFO_FILLER) != 0) {
-        uint64_t gap = info_prev(info);
-        *next = address + gap;
-        return gap >= sizeof(uint64_t) && gap <= room ? FASTER_NOT_FOUND
-                                                      : FASTER_E_CORRUPT;
+        *next = address + info_prev(info);
+        bool whole = filler_is_whole(*record, address, room,
+                                     disk_seed_at(&scan->kv->log, address));
+        return whole ? FASTER_NOT_FOUND : FASTER_E_CORRUPT;
     }
     if (!is_whole(scan, *record, address, room)) {
         return FASTER_E_CORRUPT;
     }
+    /* relaxed: nobody else has the page.  R5: a lock that came from a device is none. */
+    atomic_store_explicit(&(*record)->seq, 0, memory_order_relaxed);
     *next = address + record_extent(&scan->kv->layout, *record);
     return (info & INFO_INVALID) != 0 ? FASTER_NOT_FOUND : FASTER_OK;
 }

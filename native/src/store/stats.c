@@ -2,22 +2,24 @@
 /* stats.c: figures, and growth asked for from outside */
 #include "store/pending.h"
 
-int kv_enter_outside(struct faster_kv *kv) {
+int kv_enter_slot(struct faster_kv *kv, struct epoch_slot *slot) {
     uint64_t state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
     if ((state & STATE_CLOSED) != 0) {
         return FASTER_E_CLOSED;
     }
-    int result = epoch_enter(&kv->epoch, kv->slot);
+    int result = epoch_enter(&kv->epoch, slot);
     if (result != FASTER_OK) {
         return result;
     }
     state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
     if ((state & STATE_CLOSED) != 0) {
-        epoch_leave(&kv->epoch, kv->slot);
+        epoch_leave(&kv->epoch, slot);
         return FASTER_E_CLOSED;
     }
     return FASTER_OK;
 }
+
+int kv_enter_outside(struct faster_kv *kv) { return kv_enter_slot(kv, kv->slot); }
 
 static uint64_t count_of(struct faster_kv *kv, enum session_count kind) {
     uint64_t sum = kv->closed_counts[kind];

@@ -21,8 +21,10 @@
  *       were before it (cache.h I1).
  *
  * Ordering
- *   M1  state is stored seq_cst by close, then bumped; sessions load it after entering
- *       (epoch.h M1).
+ *   M1  state is changed seq_cst by close and by checkpoints, then bumped; sessions
+ *       load it after entering (epoch.h M1).
+ *   M2  fuzzy_start is stored (release) before the phase that uses it; who has seen
+ *       that phase, or a record that was written in it, loads it (acquire).
  *
  * Progress   Operations are lock-free but for records that another thread is changing,
  *            which ends in FASTER_RETRY.
@@ -46,6 +48,9 @@
 #include "record/record.h"
 #include "session/session.h"
 #include "worker/worker.h"
+
+struct departed;
+struct faster_checkpoint;
 
 /* Attempts inside one entry before the caller is asked to wait outside (E4). */
 enum { ATTEMPTS_MAX = 16 };
@@ -73,6 +78,7 @@ struct faster_kv {
     struct worker worker;
     struct cache cache; /* of what reads bring back from the device */
     _Alignas(CACHE_LINE) _Atomic uint64_t state; /* M1 */
+    _Atomic uint64_t fuzzy_start;                /* M2 */
 
     /* under `lock` */
     struct lock lock;
@@ -83,12 +89,28 @@ struct faster_kv {
     uint64_t closed_counts[COUNT_KINDS]; /* of sessions that have ended */
     uint64_t closed_reads;               /* from the device, of these */
     uint64_t closed_read_bytes;
+    struct departed *departed; /* named sessions that were closed (C5) */
+    uint64_t departed_count;
+    uint64_t departed_capacity; /* room for every named session, open ones included */
+    uint64_t named_count;       /* of those that are open */
+    struct faster_checkpoint *checkpoint; /* under way, or NULL */
     bool released;
+};
+
+/* What a capture needs of a session that is gone (C5). */
+struct departed {
+    uint64_t id;
+    uint64_t serial;
+    uint64_t committed; /* the last serial before it went over to `version` */
+    uint32_t version;
 };
 
 /* Under the lock: enter the store's own slot, for who has no session.  FASTER_OK (leave
  * it with epoch_leave) or FASTER_E_CLOSED. */
 int kv_enter_outside(struct faster_kv *kv);
+
+/* The same for a slot of the caller's own; FASTER_RETRY while it is in use. */
+int kv_enter_slot(struct faster_kv *kv, struct epoch_slot *slot);
 
 FASTER_INLINE uint64_t kv_hash(const struct faster_kv *kv, const void *key,
                                uint64_t key_size) {
@@ -129,11 +151,19 @@ FASTER_INLINE uint64_t kv_log_address(const struct faster_kv *kv, uint64_t word)
                : address;
 }
 
+/* C2: find_in_log for a session that may meet records of the next version; it then has
+ * to switch before it goes on: FASTER_RETRY. */
+int kv_find_watching(struct faster_session *session, const void *key, uint64_t key_size,
+                     uint64_t address, struct found *found);
+
 /* Follow a chain in the log from `address` on. */
 FASTER_INLINE int find_in_log(struct faster_session *session, const void *key,
                               uint64_t key_size, uint64_t address,
                               struct found *found) {
     const struct faster_kv *kv = session->kv;
+    if (faster_unlikely(session->watches)) {
+        return kv_find_watching(session, key, key_size, address, found);
+    }
     while (address >= session->head) { /* ends: prev is below (record_format.h I2) */
         struct record *record = hlog_record(&kv->log, address);
         uint64_t info = record_info(record);

@@ -346,8 +346,9 @@ static int update_locked(struct faster_session *session, const struct update *up
     if (result != FASTER_OK || fresh.unchanged) {
         return result;
     }
-    if (found->address >= session->read_only &&
-        fits_in_place(session->kv, record, &fresh)) {
+    if (found->address >= session->mutable_from &&
+        session_may_change(session, record_info(record)) &&
+        fits_in_place(session->kv, record, &fresh)) { /* R2, C3 */
         write_in_place(session, record, &fresh);
         return FASTER_OK;
     }

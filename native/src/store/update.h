@@ -98,7 +98,7 @@ FASTER_INLINE int update_word(struct faster_session *session, const struct found
     struct record *record = found->record;
     uint32_t seq;
     int result = FASTER_OK;
-    if (faster_unlikely(found->address < session->read_only)) {
+    if (faster_unlikely(found->address < session->mutable_from)) {
         return FASTER_PENDING;
     }
     if (faster_unlikely(record_lock(record, &seq) != FASTER_OK)) {
@@ -107,7 +107,8 @@ FASTER_INLINE int update_word(struct faster_session *session, const struct found
     _Atomic uint64_t *value = record_value(&kv->layout, record, key_size);
     uint64_t info = record_info(record);
     *merged = input;
-    if (faster_unlikely((info & (INFO_SEALED | INFO_TOMBSTONE)) != 0)) {
+    if (faster_unlikely((info & (INFO_SEALED | INFO_TOMBSTONE)) != 0) ||
+        faster_unlikely(!session_may_change(session, info))) {
         result = FASTER_PENDING;
     } else if (kind == UPDATE_RMW) {
         result =

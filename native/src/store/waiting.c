@@ -41,7 +41,8 @@ void pending_rest(struct faster_session *session, uint64_t most_ms) {
     uint32_t slice = driven ? REST_DRIVEN_MS : REST_MS;
     slice = most_ms < slice ? (uint32_t)most_ms : slice;
     poll_device(queue, 0);
-    if (queue->again.first != NULL) {
+    /* relaxed: a hint */
+    if (atomic_load_explicit(&queue->pressed, memory_order_relaxed)) {
         faster_session_wait(session); /* a device that is full must not be pressed */
         return;
     }
@@ -94,6 +95,17 @@ int faster_wait(struct faster_session *session, struct faster_pending *pending,
     }
 }
 
+/* Whether updates of a session are on their way; also when nobody can say now. */
+static bool is_busy(struct faster_session *session) {
+    int result = session_enter(session);
+    if (result != FASTER_OK) {
+        return true;
+    }
+    bool busy = pending_busy(session->queue);
+    session_leave(session);
+    return busy;
+}
+
 int faster_session_drain(struct faster_session *session, uint32_t timeout_ms) {
     uint64_t deadline = clock_ms() + timeout_ms;
     while (session->queue != NULL) { /* ends at the deadline at the latest */
@@ -103,7 +115,7 @@ int faster_session_drain(struct faster_session *session, uint32_t timeout_ms) {
             return result;
         }
         uint64_t now = clock_ms();
-        if (!pending_busy(session->queue)) {
+        if (result != FASTER_RETRY && !is_busy(session)) {
             break;
         }
         if (now >= deadline) {
@@ -120,7 +132,7 @@ int faster_next_finished(struct faster_session *session,
     if (queue == NULL) {
         return FASTER_NOT_FOUND;
     }
-    int result = session_enter(session);
+    int result = session_enter_soon(session);
     if (result != FASTER_OK) {
         return result;
     }
@@ -160,7 +172,7 @@ void faster_result_of(const struct faster_pending *pending,
 
 uint64_t faster_pending_count(struct faster_session *session) {
     struct pending_queue *queue = session->queue;
-    if (queue == NULL || session_enter(session) != FASTER_OK) {
+    if (queue == NULL || session_enter_soon(session) != FASTER_OK) {
         return 0;
     }
     uint64_t count = pending_count(queue);

@@ -92,7 +92,7 @@ static inline struct kit *kit_begin(const struct kit_options *options) {
         .device = faster_faulty_device(kit->faulty),
         .layout = &kit_layout,
         .worker = &kit->worker,
-        .seed = KIT_SEED,
+        .store_id = KIT_SEED,
         .mutable_permille =
             options->mutable_permille != 0 ? options->mutable_permille : 500,
     };
@@ -226,8 +226,8 @@ static inline void kit_check_record(struct record *record, uint64_t address,
     CHECK_U64(key, number);
     CHECK_U64(value, kit_value_of(number));
     if (summed) {
-        CHECK_U64(record->checksum,
-                  record_checksum(record, KIT_RECORD, address, KIT_SEED));
+        CHECK_U64(record->checksum, record_checksum(record, KIT_RECORD, address,
+                                                    record_seed(KIT_SEED, 1)));
     }
 }
 

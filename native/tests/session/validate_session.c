@@ -245,7 +245,6 @@ static void e2_a_helper_inside_asks_for_another_try(void) {
     CHECK_INT(upsert(s, 1, 10), FASTER_OK);
     set_slot_word(s, EPOCH_HELPER | 1);
     check_refused(s, FASTER_RETRY);
-    CHECK_INT(faster_session_close(s), FASTER_RETRY);
     faster_session_wait(s);
     set_slot_word(s, 0);
     CHECK_INT(read_key(s, 1, &value), FASTER_OK);
@@ -371,14 +370,14 @@ static void m1_the_state_is_that_of_the_entry_or_the_refresh(void) {
     CHECK_INT(upsert(s, 1, 10), FASTER_OK);
     CHECK_INT(session_enter(s), FASTER_OK);
     CHECK_U64(s->begin, ADDRESS_FIRST);
-    CHECK_U64(s->read_only, ADDRESS_FIRST);
+    CHECK_U64(s->mutable_from, ADDRESS_FIRST);
     CHECK_U64(s->version, 1);
     uint64_t read_only = hlog_shift_read_only(&kv->log);
     (void)atomic_fetch_add_explicit(&kv->state, 1, memory_order_seq_cst);
-    CHECK_U64(s->read_only, ADDRESS_FIRST); /* as of the entry */
+    CHECK_U64(s->mutable_from, ADDRESS_FIRST); /* as of the entry */
     CHECK_U64(s->version, 1);
     session_refresh(s);
-    CHECK_U64(s->read_only, read_only);
+    CHECK_U64(s->mutable_from, read_only);
     CHECK_U64(s->version, 2);
     session_leave(s);
     (void)atomic_fetch_add_explicit(&kv->state, 1, memory_order_seq_cst);

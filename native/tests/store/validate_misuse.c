@@ -55,7 +55,6 @@ static void e2_a_busy_session_refuses(void) {
     /* A helper's visit is no misuse: the owner tries again. */
     atomic_store_explicit(&session->slot->word, EPOCH_HELPER | 1, memory_order_seq_cst);
     CHECK_INT(faster_upsert(session, &value, 8, &value, 8), FASTER_RETRY);
-    CHECK_INT(faster_session_close(session), FASTER_RETRY);
     epoch_leave(&kv->epoch, session->slot);
     faster_session_free(other);
     kit_close(kv, session);

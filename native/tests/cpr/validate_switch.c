@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/* Sessions go over to a checkpoint's next version (C1 to C5, C8). */
+#include "cpr/cpr_kit.h"
+
+enum { KEYS = 2000, ID = 7, OTHER = 8 };
+
+static const struct kit_disk_options plain = {0};
+static const struct faster_merge add = {.kind = FASTER_MERGE_ADD};
+
+static void set(struct faster_session *session, uint64_t key, uint64_t value) {
+    struct kit_bytes name = kit_key(KIT_WORD, key);
+    struct kit_bytes bytes = kit_value(KIT_WORD, value, 8);
+    CHECK_INT(kit_upsert(session, &name, &bytes), FASTER_OK);
+}
+
+static uint64_t get(struct faster_session *session, uint64_t key) {
+    struct kit_bytes name = kit_key(KIT_WORD, key);
+    struct kit_bytes value = {.size = 0};
+    uint64_t word;
+    CHECK_INT(kit_run_read(session, &name, &value), FASTER_OK);
+    memcpy(&word, value.data, 8);
+    return word;
+}
+
+/* Where the newest record of a key is; it is in memory. */
+static uint64_t address_of(struct faster_session *session, uint64_t key) {
+    struct kit_bytes name = kit_key(KIT_WORD, key);
+    struct found found;
+    CHECK_INT(session_enter(session), FASTER_OK);
+    uint64_t hash = kv_hash(session->kv, name.data, name.size);
+    CHECK_INT(find_record(session, hash, name.data, name.size, &found), FASTER_OK);
+    session_leave(session);
+    return found.address;
+}
+
+static uint32_t version_of(struct faster_session *session, uint64_t key) {
+    struct hlog *log = &session->kv->log;
+    return info_version(record_info(hlog_record(log, address_of(session, key))));
+}
+
+/* C1, C3: what a session does in each phase belongs to the version of its entry. */
+static void versions_follow_phases(void) {
+    struct kit_disk disk = kit_disk_open(KIT_WORD, &plain);
+    struct faster_session *session = cpr_session(disk.kv, ID);
+    set(session, 1, 10);
+    set(session, 2, 20);
+    uint64_t first = address_of(session, 1);
+    struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+    cpr_advance_to(checkpoint, FASTER_PHASE_PREPARE);
+    set(session, 1, 11);
+    CHECK_U64(address_of(session, 1), first);
+    CHECK_U64(version_of(session, 1), 1);
+    cpr_advance_to(checkpoint, FASTER_PHASE_IN_PROGRESS);
+    CHECK_U64(cpr_point(checkpoint, ID), 3);
+    set(session, 1, 12);
+    CHECK(address_of(session, 1) > first, "%s", "C3: changed in place");
+    CHECK_U64(version_of(session, 1), 2);
+    uint64_t second = address_of(session, 1);
+    set(session, 1, 13);
+    CHECK_U64(address_of(session, 1), second);
+    cpr_advance_to(checkpoint, FASTER_PHASE_WAIT_FLUSH);
+    cpr_read_away(checkpoint, FASTER_PART_PAGES);
+    cpr_advance_to(checkpoint, FASTER_PHASE_PERSIST);
+    uint64_t old = address_of(session, 2);
+    faster_checkpoint_end(checkpoint);
+    set(session, 2, 21); /* R2: REST stamps a record of an older version */
+    CHECK_U64(address_of(session, 2), old);
+    CHECK_U64(version_of(session, 2), 2);
+    CHECK_U64(get(session, 1), 13);
+    CHECK_U64(faster_session_serial(session), 6);
+    faster_session_free(session);
+    kit_disk_close(&disk);
+}
+
+/* C2: a session of the old version that meets a newer record begins anew in the next. */
+static void newer_records_are_noticed(void) {
+    struct kit_disk disk = kit_disk_open(KIT_WORD, &plain);
+    struct faster_session *slow = cpr_session(disk.kv, ID);
+    struct kit_bytes key = kit_key(KIT_WORD, 1);
+    struct found found;
+    set(disk.session, 1, 1);
+    set(slow, 2, 2);
+    struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+    cpr_advance_to(checkpoint, FASTER_PHASE_PREPARE);
+    CHECK_INT(session_enter(slow), FASTER_OK);
+    CHECK_INT(faster_checkpoint_advance(checkpoint, CPR_KIT_SOON_MS), FASTER_E_TIMEOUT);
+    CHECK_U64(cpr_facts(checkpoint).slow_session, ID);
+    set(disk.session, 1, 3);
+    uint64_t hash = kv_hash(disk.kv, key.data, key.size);
+    CHECK_U64(slow->version, 1);
+    CHECK_INT(find_record(slow, hash, key.data, key.size, &found), FASTER_RETRY);
+    session_refresh(slow);
+    CHECK_U64(slow->version, 2);
+    CHECK_INT(find_record(slow, hash, key.data, key.size, &found), FASTER_OK);
+    session_leave(slow);
+    cpr_go_on(checkpoint);
+    CHECK_U64(cpr_point(checkpoint, ID), 1);
+    faster_checkpoint_end(checkpoint);
+    faster_session_free(slow);
+    kit_disk_close(&disk);
+}
+
+/* One upsert inside a slot that the test has entered. */
+static uint64_t set_inside(struct faster_session *session, uint64_t number) {
+    struct kit_bytes key = kit_key(KIT_WORD, number);
+    struct kit_bytes value = kit_value(KIT_WORD, 77, 8);
+    struct update update = {.kind = UPDATE_UPSERT,
+                            .key = key.data,
+                            .key_size = key.size,
+                            .hash = kv_hash(session->kv, key.data, key.size),
+                            .value = value.data,
+                            .value_size = value.size};
+    struct found found;
+    CHECK_INT(update_once(session, &update), FASTER_OK);
+    update_account(session, UPDATE_UPSERT, FASTER_OK);
+    CHECK_INT(find_record(session, update.hash, key.data, key.size, &found), FASTER_OK);
+    return found.address;
+}
+
+/* C3, C4: what a session of the old version still appends belongs to the checkpoint:
+ * `final` comes behind it, and nobody of the next version changes it in place. */
+static void late_records_of_the_old_version_belong_to_it(void) {
+    struct kit_disk disk = kit_disk_open(KIT_WORD, &plain);
+    struct faster_session *slow = cpr_session(disk.kv, ID);
+    struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+    cpr_advance_to(checkpoint, FASTER_PHASE_PREPARE);
+    CHECK_INT(session_enter(slow), FASTER_OK);
+    CHECK_INT(faster_checkpoint_advance(checkpoint, CPR_KIT_SOON_MS), FASTER_E_TIMEOUT);
+    uint64_t late = set_inside(slow, 1);
+    session_leave(slow);
+    CHECK(late >= cpr_facts(checkpoint).fuzzy_start, "%s", "not late");
+    set(disk.session, 1, 5);
+    CHECK(address_of(disk.session, 1) > late, "%s", "C3: changed in place");
+    cpr_go_on(checkpoint);
+    CHECK(cpr_facts(checkpoint).final > late, "%s", "it is left out");
+    CHECK_U64(cpr_point(checkpoint, ID), 1);
+    faster_checkpoint_end(checkpoint);
+    faster_session_free(slow);
+    kit_disk_close(&disk);
+}
+
+/* C5, X18: idle sessions hold nothing up, also over several versions, and closed ones
+ * keep their points. */
+static void idle_and_closed_sessions_have_points(void) {
+    struct kit_disk disk = kit_disk_open(KIT_WORD, &plain);
+    struct faster_session *idle = cpr_session(disk.kv, ID);
+    struct faster_session *gone = cpr_session(disk.kv, OTHER);
+    set(idle, 1, 1);
+    set(gone, 2, 2);
+    set(gone, 3, 3);
+    faster_session_free(gone);
+    for (int i = 0; i < 3; i++) {
+        struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_FOLD_OVER);
+        cpr_advance_to(checkpoint, FASTER_PHASE_PERSIST);
+        CHECK_U64(cpr_point(checkpoint, ID), 1);
+        CHECK_U64(cpr_point(checkpoint, OTHER), 2);
+        faster_checkpoint_end(checkpoint);
+    }
+    set(idle, 1, 4);
+    struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_FOLD_OVER);
+    cpr_advance_to(checkpoint, FASTER_PHASE_IN_PROGRESS);
+    gone = cpr_session(disk.kv, OTHER); /* goes on behind its last */
+    CHECK_U64(faster_session_serial(gone), 2);
+    set(gone, 2, 5);
+    CHECK_U64(faster_session_serial(gone), 3);
+    cpr_advance_to(checkpoint, FASTER_PHASE_PERSIST);
+    CHECK_U64(cpr_point(checkpoint, ID), 2);
+    CHECK_U64(cpr_point(checkpoint, OTHER), 2);
+    faster_checkpoint_end(checkpoint);
+    CHECK_INT(faster_session_forget(disk.kv, OTHER), FASTER_E_BUSY);
+    faster_session_free(gone);
+    CHECK_INT(faster_session_forget(disk.kv, OTHER), FASTER_OK);
+    CHECK_INT(faster_session_forget(disk.kv, OTHER), FASTER_NOT_FOUND);
+    faster_session_free(idle);
+    kit_disk_close(&disk);
+}
+
+/* A session that is closed and opened again between the shift and the capture has the
+ * point that it had, not what it did since. */
+static void a_session_that_comes_again_keeps_its_point(void) {
+    struct kit_disk disk = kit_disk_open(KIT_WORD, &plain);
+    struct faster_session *session = cpr_session(disk.kv, ID);
+    struct faster_session *inside = cpr_session(disk.kv, OTHER);
+    set(session, 1, 1);
+    struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+    cpr_advance_to(checkpoint, FASTER_PHASE_PREPARE);
+    CHECK_INT(session_enter(inside), FASTER_OK);
+    CHECK_INT(faster_checkpoint_advance(checkpoint, CPR_KIT_SOON_MS), FASTER_E_TIMEOUT);
+    set(session, 1, 2); /* of the next version */
+    faster_session_free(session);
+    session = cpr_session(disk.kv, ID);
+    set(session, 1, 3);
+    faster_session_free(session);
+    session_leave(inside);
+    cpr_go_on(checkpoint);
+    CHECK_U64(cpr_point(checkpoint, ID), 1);
+    faster_checkpoint_end(checkpoint);
+    faster_session_free(inside);
+    kit_disk_close(&disk);
+}
+
+static struct kit_disk open_cold(const struct kit_disk_options *options) {
+    struct kit_disk disk = kit_disk_open(KIT_WORD, options);
+    for (uint64_t key = 0; key < KEYS; key++) {
+        set(disk.session, key, key);
+    }
+    kit_disk_evict(&disk);
+    return disk;
+}
+
+static struct faster_pending *start_add(struct faster_session *session, uint64_t key) {
+    struct kit_bytes name = kit_key(KIT_WORD, key);
+    struct kit_bytes one = kit_value(KIT_WORD, 1, 8);
+    struct faster_operation operation = kit_operation(FASTER_RMW, &name, &one);
+    operation.merge = &add;
+    return kit_start_pending(session, &operation);
+}
+
+static uint64_t take_add(struct faster_session *session,
+                         struct faster_pending *pending) {
+    struct kit_bytes out = {.size = 0};
+    struct faster_result result;
+    uint64_t word;
+    CHECK_INT(kit_take(session, pending, &out, &result), FASTER_OK);
+    memcpy(&word, out.data, 8);
+    return word;
+}
+
+/* C4: an update on its way is brought to its end although its session does nothing. */
+static void updates_on_their_way_are_helped(void) {
+    static const struct faster_fault_rule rules[] = {{.kinds = FASTER_KIND_READ,
+                                                      .fault = FASTER_FAULT_HOLD,
+                                                      KIT_DISK_UNARMED,
+                                                      .argument = 0}};
+    struct kit_disk_options options = {.rules = rules, .rules_count = 1};
+    struct kit_disk disk = open_cold(&options);
+    struct faster_session *idle = cpr_session(disk.kv, ID);
+    kit_disk_arm(&disk, 0, 1);
+    struct faster_pending *pending = start_add(idle, 5);
+    CHECK_U64(faster_session_serial(idle), 1);
+    struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+    CHECK_INT(faster_checkpoint_advance(checkpoint, CPR_KIT_SOON_MS), FASTER_E_TIMEOUT);
+    CHECK_U64(cpr_facts(checkpoint).phase, FASTER_PHASE_PREPARE);
+    CHECK_U64(cpr_facts(checkpoint).slow_session, ID);
+    kit_disk_lift(&disk);
+    cpr_go_on(checkpoint);
+    cpr_advance_to(checkpoint, FASTER_PHASE_IN_PROGRESS);
+    CHECK_U64(pending_numbered(idle->queue), 0);
+    CHECK_U64(cpr_point(checkpoint, ID), 1);
+    CHECK_U64(version_of(disk.session, 5), 1);
+    CHECK_U64(take_add(idle, pending), 6);
+    faster_checkpoint_end(checkpoint);
+    faster_session_free(idle);
+    kit_disk_close(&disk);
+}
+
+/* C4: while it is prepared, an update that needs the device takes no serial number, and
+ * those behind it wait for it. */
+static void updates_that_need_the_device_are_deferred(void) {
+    struct kit_disk disk = open_cold(&plain);
+    struct faster_session *session = cpr_session(disk.kv, ID);
+    struct faster_result result;
+    struct kit_bytes key = kit_key(KIT_WORD, 6);
+    struct kit_bytes value = kit_value(KIT_WORD, 66, 8);
+    struct faster_operation write = kit_operation(FASTER_UPSERT, &key, &value);
+    struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+    cpr_advance_to(checkpoint, FASTER_PHASE_PREPARE);
+    struct faster_pending *first = start_add(session, 5);
+    struct faster_pending *second = kit_start_pending(session, &write);
+    CHECK_INT(faster_wait(session, first, CPR_KIT_SOON_MS), FASTER_E_TIMEOUT);
+    CHECK_U64(faster_session_serial(session), 0);
+    CHECK_U64(get(session, 7), 7); /* reads go on */
+    cpr_advance_to(checkpoint, FASTER_PHASE_IN_PROGRESS);
+    CHECK_U64(cpr_point(checkpoint, ID), 0);
+    CHECK_U64(take_add(session, first), 6);
+    CHECK_INT(kit_take(session, second, NULL, &result), FASTER_OK);
+    CHECK_U64(result.serial, 2);
+    CHECK_U64(version_of(session, 6), 2);
+    CHECK_U64(version_of(session, 5), 2);
+    faster_checkpoint_end(checkpoint);
+    faster_session_free(session);
+    kit_disk_close(&disk);
+}
+
+/* C8: one that ends early leaves everything usable, in either direction. */
+static void a_checkpoint_may_end_in_any_phase(void) {
+    static const uint32_t phases[] = {FASTER_PHASE_REST, FASTER_PHASE_PREPARE,
+                                      FASTER_PHASE_IN_PROGRESS,
+                                      FASTER_PHASE_WAIT_FLUSH};
+    static const uint32_t versions[] = {1, 1, 2, 3};
+    struct kit_disk disk = kit_disk_open(KIT_WORD, &plain);
+    for (int i = 0; i < 4; i++) {
+        set(disk.session, 1, (uint64_t)i);
+        struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+        cpr_advance_to(checkpoint, phases[i]);
+        set(disk.session, 1, (uint64_t)i + 100);
+        faster_checkpoint_end(checkpoint);
+        set(disk.session, 1, (uint64_t)i + 200);
+        CHECK_U64(disk.session->version, versions[i]);
+        CHECK_U64(get(disk.session, 1), (uint64_t)i + 200);
+    }
+    cpr_fold_over(disk.kv);
+    kit_disk_close(&disk);
+}
+
+/* C12, F91: a record whose eight bits of version have come round again is old. */
+static void version_bits_that_wrapped_are_old(void) {
+    static const struct kit_disk_options large = {.memory_size = 8 << 20};
+    struct kit_disk disk = kit_disk_open(KIT_WORD, &large);
+    for (uint32_t version = 1; version < 258; version++) {
+        if (version == 2) {
+            set(disk.session, 1, 1);
+        }
+        struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+        cpr_advance_to(checkpoint, FASTER_PHASE_PREPARE);
+        set(disk.session, 2, version); /* meets no newer record */
+        CHECK_U64(version < 2 ? 1 : get(disk.session, 1), 1);
+        cpr_advance_to(checkpoint, FASTER_PHASE_IN_PROGRESS);
+        if (version == 257) {
+            uint64_t first = address_of(disk.session, 1);
+            CHECK_U64(version_of(disk.session, 1), 258 & 0xff);
+            set(disk.session, 1, 2);
+            CHECK(address_of(disk.session, 1) > first, "an old record was changed");
+        }
+        faster_checkpoint_end(checkpoint);
+    }
+    CHECK_U64(get(disk.session, 1), 2);
+    kit_disk_close(&disk);
+}
+
+static void misuse_is_refused(void) {
+    struct kit_disk disk = kit_disk_open(KIT_WORD, &plain);
+    struct faster_kv *memory = kit_open(KIT_WORD);
+    struct faster_checkpoint_config config = {.size = sizeof config,
+                                              .kind = FASTER_SNAPSHOT};
+    struct faster_checkpoint *none = NULL;
+    uint64_t size;
+    uint64_t word;
+    CHECK_INT(faster_checkpoint_begin(memory, &config, &none), FASTER_E_CONFIG);
+    struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+    CHECK_INT(faster_checkpoint_begin(disk.kv, &config, &none), FASTER_E_BUSY);
+    CHECK_INT(
+        faster_checkpoint_read(checkpoint, FASTER_PART_PAGES, &word, sizeof word, &size),
+        -EINVAL);
+    cpr_advance_to(checkpoint, FASTER_PHASE_WAIT_FLUSH);
+    CHECK_INT(faster_checkpoint_advance(checkpoint, KIT_DISK_WAIT_MS), -EINVAL);
+    faster_checkpoint_end(checkpoint);
+    config.kind = FASTER_INCREMENTAL;
+    config.base_version = 2;
+    CHECK_INT(faster_checkpoint_begin(disk.kv, &config, &none), FASTER_E_CONFIG);
+    config.kind = 0;
+    CHECK_INT(faster_checkpoint_begin(disk.kv, &config, &none), FASTER_E_CONFIG);
+    CHECK_INT(faster_kv_close(memory, KIT_DISK_WAIT_MS), FASTER_OK);
+    CHECK_INT(faster_checkpoint_begin(memory, &config, &none), FASTER_E_CLOSED);
+    faster_kv_free(memory);
+    kit_disk_close(&disk);
+}
+
+HARNESS_MAIN(TEST(versions_follow_phases), TEST(newer_records_are_noticed),
+             TEST(late_records_of_the_old_version_belong_to_it),
+             TEST(idle_and_closed_sessions_have_points),
+             TEST(a_session_that_comes_again_keeps_its_point),
+             TEST(updates_on_their_way_are_helped),
+             TEST(updates_that_need_the_device_are_deferred),
+             TEST(a_checkpoint_may_end_in_any_phase),
+             TEST(version_bits_that_wrapped_are_old), TEST(misuse_is_refused))
