@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes as a checkpoint's file, and as records of a delta: what is accepted verifies,
- * what is refused changes nothing, and no byte beyond is touched. */
+/* Any bytes as a checkpoint's file, and as records of a delta: what is accepted
+ * verifies, what is refused changes nothing, and no byte beyond is touched. */
 #include <string.h>
 
 #include "base/word.h"

@@ -45,6 +45,14 @@ CUT = re.compile(
 )
 
 
+def say(line: str) -> None:
+    """
+    Print a line at once, so that a long run can be watched.
+    """
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 class CheckError(Exception):
     """
     A check could not be run at all.
@@ -189,13 +197,13 @@ def show(check: Check, answer: Answer | CheckError) -> bool:
     """
     what = f"{check.rules}: {check.model} {' '.join(check.arguments)}".rstrip()
     if isinstance(answer, CheckError):
-        print(f"FAILED {what}: {answer}", flush=True)
+        say(f"FAILED {what}: {answer}")
         return False
     good = judge(check, answer)
     head = "ok" if good else f"FAILED (wanted {check.expected})"
     cost = f"{answer.states} states, {answer.seconds:g} s"
     error = f": {answer.error}" if answer.error else ""
-    print(f"{head} {answer.result} {what} ({cost}){error}", flush=True)
+    say(f"{head} {answer.result} {what} ({cost}){error}")
     return good
 
 
@@ -225,9 +233,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     lists = [HERE / "checks.txt"]
     parser.add_argument("lists", nargs="*", type=Path, default=lists, metavar="LIST")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="how many at once")
-    parser.add_argument(
-        "-O", "--level", type=int, default=0, help="optimise by so much"
-    )
+    parser.add_argument("-O", "--level", type=int, default=0, help="of optimisation")
     parser.add_argument("-q", "--minutes", type=int, default=3, help="for each search")
     parser.add_argument("-k", "--only", default="", help="a regular expression")
     return parser.parse_args(arguments)
@@ -241,12 +247,12 @@ def main(arguments: list[str]) -> int:
     compiler = os.environ.get("CC", "cc")
     missing = [tool for tool in ("spin", compiler) if shutil.which(tool) is None]
     if missing:
-        print(f"models: not on the PATH: {', '.join(missing)}; nothing was checked")
+        say(f"models: not on the PATH: {', '.join(missing)}; nothing was checked")
         return 2
     try:
         checks = [check for path in chosen.lists for check in parse(path)]
     except (CheckError, OSError) as error:
-        print(f"models: {error}; nothing was checked")
+        say(f"models: {error}; nothing was checked")
         return 2
     checks = [
         check
@@ -254,11 +260,11 @@ def main(arguments: list[str]) -> int:
         if re.search(chosen.only, f"{check.rules} {check.model} {check.arguments}")
     ]
     if not checks:
-        print("models: no check is called that; nothing was checked")
+        say("models: no check is called that; nothing was checked")
         return 2
     level, minutes, jobs = chosen.level, max(1, chosen.minutes), max(1, chosen.jobs)
     good = run_all(checks, compiler, level, minutes, jobs)
-    print(f"{sum(good)} passed, {len(good) - sum(good)} failed")
+    say(f"{sum(good)} passed, {len(good) - sum(good)} failed")
     return 0 if all(good) else 1
 
 

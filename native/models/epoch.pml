@@ -13,8 +13,8 @@
  *     STORE_AFTER_BUMP     the bump comes before the store of the new state
  *     BOUND_AFTER_SCAN     a cached safe epoch takes its bound (current) after the scan
  *     REFRESH_STATE_FIRST  a refresh reads the state before it stores its slot
- *     NO_POLL              only threads that leave run due actions, and the scan may pass
- *                          the store: the lost wake-up
+ *     NO_POLL              only threads that leave run due actions, and the scan may
+ *                          pass the store: the lost wake-up
  */
 #ifndef NT
 #define NT 2

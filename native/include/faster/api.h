@@ -555,6 +555,11 @@ struct faster_recovery_config {
     uint64_t seed_index;   /* of the blocks of the index's copy */
     const struct faster_skip *skips; /* of earlier recoveries, ascending, disjoint */
     uint64_t skip_count;
+    /* Of the life that took the checkpoint: the bytes of faster_recovery_pages have its
+     * checksums, and get those of the store's own generations when they are written.
+     * NULL: both are the same. */
+    const struct faster_generation *generations;
+    uint64_t generation_count;
 };
 
 enum faster_damage_kind {

@@ -21,8 +21,8 @@
  *   I2  No word in the stream is tentative, frozen, or names a copy of the cache.
  *
  * Ordering
- *   M1  Entries are loaded acquire (bucket.h M1).  Those whose owners entered before
- *       start was taken are seen final, since these have left (epoch.h M2).
+ *   Entries are loaded acquire (bucket.h M1).  Those whose owners entered before start
+ *   was taken are seen final, since these have left (epoch.h M2).
  *
  * Progress   COPY_INDEX_STEP buckets under one entry; the slot is idle when `next`
  *            returns

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/word.h"
 #include "cpr/copy_record.h"
 
@@ -46,6 +47,7 @@ static void place_piece(struct copy_pages *copier, struct part *part,
                         struct log_piece *piece) {
     uint64_t end = piece->address + piece->extent;
     if (end > part->until) { /* only what is behind the written part is cut */
+        faster_assert(!piece->is_record);
         piece->extent = part->until - piece->address;
         end = part->until;
     }

@@ -21,10 +21,10 @@
  *       copied: info, lengths as they were at one moment, and the key.
  *
  * Ordering
- *   M1  Words are loaded acquire, as others store them release (record.h M2).  All that
- *       was written when a piece was reserved is seen: the caller has waited for
- *       everyone who was inside then (hlog.h I2), and whoever changes a value that
- *       is copied has left before the copying began (C4).
+ *   Words are loaded acquire, as others store them release (record.h M2).  All that was
+ *   written when a piece was reserved is seen: the caller has waited for everyone who
+ *   was inside then (hlog.h I2), and whoever changes a value that is copied has left
+ *   before the copying began (C4).
  *
  * Progress   one pass over the piece
  * Threads    any, inside an epoch, at or above head

@@ -170,12 +170,12 @@ static bool range_is_sane(const struct faster_recovery *recovery, uint64_t from,
 int faster_recovery_log(struct faster_recovery *recovery, uint64_t from,
                         uint64_t until) {
     struct replay replay;
+    if (from == until) {
+        return FASTER_OK;
+    }
     if (recovery->finished || !recovery_has_index(recovery) ||
         !range_is_sane(recovery, from, until)) {
         return -EINVAL;
-    }
-    if (from == until) {
-        return FASTER_OK;
     }
     /* The page that log_until is in is verified in memory, with what comes behind. */
     uint64_t tail_page =

@@ -94,6 +94,7 @@ static int load_page(struct faster_recovery *recovery) {
     replay_init(&recovery->replay, recovery->kv, &recovery->skips, recovery->link_from,
                 until);
     recovery->replay.marks = true;
+    recovery->replay.seeds = recovery->own_seeds ? NULL : &recovery->taken_with;
     recovery->verified = from > begin ? from : begin;
     if (from < until) {
         result = read_ahead_begin(&ahead, log, from, until);

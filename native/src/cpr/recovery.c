@@ -91,6 +91,15 @@ static int copy_skips(struct faster_recovery *recovery,
     return FASTER_OK;
 }
 
+/* What the store itself has serves where the checkpoint says nothing else. */
+static int copy_seeds(struct faster_recovery *recovery,
+                      const struct faster_recovery_config *config) {
+    return config->generations == NULL
+               ? FASTER_OK
+               : seeds_init(&recovery->taken_with, disk_store_id(&recovery->kv->log),
+                            config->generations, config->generation_count);
+}
+
 /* Bits for the keys that are expected, within what the budget gives: a wish.  What the
  * manifest says of the table is none (I3). */
 static uint32_t table_bits(const struct faster_recovery *recovery) {
@@ -127,10 +136,15 @@ static int build(struct faster_recovery *recovery, struct faster_kv *kv,
     recovery->kv = kv;
     recovery->config = *config;
     recovery->config.skips = NULL;
+    recovery->config.generations = NULL;
+    recovery->own_seeds = config->generations == NULL;
     recovery->link_from = config->index_bits != 0 ? config->index_start : config->begin;
     recovery->pushed = config->log_until;
     atomic_init(&recovery->covered, 0);
-    int result = copy_skips(recovery, config);
+    int result = copy_seeds(recovery, config);
+    if (result == FASTER_OK) {
+        result = copy_skips(recovery, config);
+    }
     if (result == FASTER_OK) {
         result = index_hold_growth(&kv->index);
         /* Nobody has inserted anything, so nothing grows. */
@@ -168,6 +182,7 @@ int faster_recovery_begin(struct faster_kv *kv,
     }
     result = build(recovery, kv, config);
     if (result != FASTER_OK) {
+        seeds_destroy(&recovery->taken_with);
         free(recovery->skip_list);
         lock_destroy(&recovery->lock);
         memory_lines_free(recovery);
@@ -243,6 +258,7 @@ void faster_recovery_free(struct faster_recovery *recovery) {
     if (!recovery->finished) {
         index_release_growth(&recovery->kv->index);
     }
+    seeds_destroy(&recovery->taken_with);
     free(recovery->skip_list);
     lock_destroy(&recovery->lock);
     memory_lines_free(recovery);

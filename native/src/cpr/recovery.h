@@ -70,7 +70,9 @@ struct faster_recovery {
     struct faster_recovery_config config; /* without the list of skips */
     struct replay_skips skips;
     struct faster_skip *skip_list;
-    uint64_t link_from; /* begin, or where the index's copy began */
+    struct log_seeds taken_with; /* of the checkpoint's bytes behind log_until */
+    bool own_seeds;              /* they have the store's own */
+    uint64_t link_from;          /* begin, or where the index's copy began */
 
     struct lock lock;
     struct faster_damage damage; /* under the lock */

@@ -110,8 +110,13 @@ static int say(struct replay *replay, const struct step *step, uint32_t what,
     return replay_damage(&replay->damage, what, step->address, expected, found);
 }
 
+static uint64_t seed_at(const struct replay *replay, uint64_t address) {
+    return replay->seeds != NULL ? seeds_at(replay->seeds, address)
+                                 : disk_seed_at(&replay->kv->log, address);
+}
+
 static int step_filler(struct replay *replay, struct step *step, uint64_t info) {
-    uint64_t seed = disk_seed_at(&replay->kv->log, step->address);
+    uint64_t seed = seed_at(replay, step->address);
     if (!filler_fits(info, step->address, step->room)) {
         return say(replay, step, FASTER_DAMAGE_HEADER, step->room, info);
     }
@@ -177,7 +182,7 @@ static int step_record(struct replay *replay, struct step *step, uint64_t info) 
         return FASTER_SHORT;
     }
     uint32_t right = record_checksum(step->record, step->extent, step->address,
-                                     disk_seed_at(&replay->kv->log, step->address));
+                                     seed_at(replay, step->address));
     return right == step->record->checksum ? FASTER_OK
                                            : say(replay, step, FASTER_DAMAGE_CHECKSUM,
                                                  right, step->record->checksum);

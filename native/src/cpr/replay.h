@@ -46,6 +46,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "log/seeds.h"
 #include "store/store.h"
 
 enum { REPLAY_GROUP = 32 };
@@ -66,9 +67,10 @@ struct replay_link {
 struct replay {
     struct faster_kv *kv;
     const struct replay_skips *skips;
-    uint64_t link_from;    /* records below are only verified */
-    uint64_t until;        /* what is walked over ends here */
-    uint64_t summed_until; /* fillers from here on have no checksum yet */
+    const struct log_seeds *seeds; /* NULL: the store's */
+    uint64_t link_from;            /* records below are only verified */
+    uint64_t until;                /* what is walked over ends here */
+    uint64_t summed_until;         /* fillers from here on have no checksum yet */
     bool marks; /* what is skipped is made invalid: the bytes are the log's own */
 
     struct index_tally tally;

@@ -375,16 +375,25 @@ static void walk_chunks(struct index *index, struct index_table *table) {
     }
 }
 
+/* One that was split into a larger one ends a growth; one that a restored table took
+ * the place of does not. */
+static void free_retired(struct index *index, struct index_table *retired) {
+    bool grown = table_next(retired) != NULL;
+    epoch_wait(index->epoch, epoch_bump(index->epoch));
+    atomic_store_explicit(&index->retired, NULL, memory_order_release); /* M3 */
+    table_free(index, retired);
+    if (grown) {
+        /* relaxed: a figure */
+        (void)atomic_fetch_add_explicit(&index->growths, 1, memory_order_relaxed);
+        atomic_store_explicit(&index->growing, false, memory_order_release); /* M3 */
+    }
+}
+
 bool index_work(struct index *index) {
     struct index_table *retired =
         atomic_load_explicit(&index->retired, memory_order_acquire); /* M3 */
     if (retired != NULL) {
-        epoch_wait(index->epoch, epoch_bump(index->epoch));
-        atomic_store_explicit(&index->retired, NULL, memory_order_release); /* M3 */
-        table_free(index, retired);
-        /* relaxed: a figure */
-        (void)atomic_fetch_add_explicit(&index->growths, 1, memory_order_relaxed);
-        atomic_store_explicit(&index->growing, false, memory_order_release); /* M3 */
+        free_retired(index, retired);
         return true;
     }
     struct index_table *table = index_current(index);

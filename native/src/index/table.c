@@ -147,10 +147,12 @@ int index_restore(struct index *index, uint32_t bits) {
     if (error != FASTER_OK) {
         return error;
     }
+    while (atomic_load_explicit(&index->retired, memory_order_acquire) != NULL) {
+        thread_yield(); /* M3; ends: the worker frees what was retired before */
+    }
     atomic_store_explicit(&index->table, table, memory_order_seq_cst); /* M3 */
-    /* Figures may be being taken from the old one (I5). */
-    epoch_wait(index->epoch, epoch_bump(index->epoch));
-    table_free(index, old);
+    atomic_store_explicit(&index->retired, old, memory_order_release); /* M3 */
+    worker_post(index->worker);
     return FASTER_OK;
 }
 

@@ -626,6 +626,8 @@ uint64_t disk_seed_at(const struct hlog *log, uint64_t address) {
     return seeds_at(&log->disk->seeds, address);
 }
 
+uint64_t disk_store_id(const struct hlog *log) { return log->disk->seeds.store_id; }
+
 uint64_t disk_unit(const struct hlog *log) { return log->disk->sector_size; }
 
 void disk_leave_device(struct hlog *log) {

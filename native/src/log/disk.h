@@ -167,6 +167,8 @@ int disk_close(struct hlog *log);
 const struct faster_device *disk_device(const struct hlog *log);
 /* The seed of the checksum of a record at `address`. */
 uint64_t disk_seed_at(const struct hlog *log, uint64_t address);
+/* The identity of the store that they belong to. */
+uint64_t disk_store_id(const struct hlog *log);
 /* Bytes that writes are multiples of. */
 uint64_t disk_unit(const struct hlog *log);
 

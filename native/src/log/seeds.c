@@ -27,6 +27,7 @@ int seeds_init(struct log_seeds *seeds, uint64_t store_id,
     if (!are_sane(generations, count)) {
         return -EINVAL;
     }
+    seeds->store_id = store_id;
     seeds->count = count - 1;
     seeds->newest = generations[count - 1].first;
     seeds->newest_seed = record_seed(store_id, generations[count - 1].number);

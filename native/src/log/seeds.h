@@ -40,6 +40,7 @@ struct log_seeds {
     uint64_t *boundaries;  /* the others, ascending; NULL: none */
     uint64_t *older_seeds; /* in the same block of memory */
     uint64_t count;        /* of the others */
+    uint64_t store_id;
 };
 
 /* NULL: everything belongs to generation 1. */

@@ -203,11 +203,16 @@ struct delta {
     uint64_t size;
 };
 
+/* No two bytes of a record that are near each other are the same. */
+static uint8_t record_byte(uint8_t fill, uint64_t i) { return (uint8_t)(fill + 3 * i); }
+
 static void put_record(struct delta *delta, uint64_t address, uint64_t extent,
                        uint8_t fill) {
     word_store64(delta->bytes + delta->size, address);
     word_store64(delta->bytes + delta->size + 8, extent);
-    memset(delta->bytes + delta->size + 16, fill, (size_t)extent);
+    for (uint64_t i = 0; i < extent; i++) {
+        delta->bytes[delta->size + 16 + i] = record_byte(fill, i);
+    }
     delta->size += 16 + extent;
 }
 
@@ -238,7 +243,7 @@ static void records_replace_what_lies_in_the_image(void) {
             put_record(&delta, address, extent, n);
             for (uint64_t at = address; at < address + extent; at++) {
                 if (at >= IMAGE_FIRST && at < IMAGE_FIRST + IMAGE) {
-                    expected[at - IMAGE_FIRST] = n;
+                    expected[at - IMAGE_FIRST] = record_byte(n, at - address);
                     in = 1;
                 }
             }
