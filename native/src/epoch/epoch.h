@@ -144,10 +144,9 @@ static inline int epoch_enter_helper(struct epoch *epoch, struct epoch_slot *slo
     uint64_t idle = 0;
     /* relaxed: as in epoch_enter */
     uint64_t now = atomic_load_explicit(&epoch->current, memory_order_relaxed);
-    return atomic_compare_exchange_strong_explicit(&slot->word, &idle,
-                                                   now | EPOCH_HELPER,
-                                                   memory_order_seq_cst,
-                                                   memory_order_relaxed) /* M1 */
+    return atomic_compare_exchange_strong_explicit(
+               &slot->word, &idle, now | EPOCH_HELPER, memory_order_seq_cst,
+               memory_order_relaxed) /* M1 */
                ? FASTER_OK
                : FASTER_E_BUSY;
 }

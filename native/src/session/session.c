@@ -18,16 +18,20 @@ void session_switch(struct faster_session *session, uint64_t state) {
     if (version != session->version) { /* C1: also over several versions at once */
         /* relaxed: one writer */
         uint64_t serial = atomic_load_explicit(&session->serial, memory_order_relaxed);
-        atomic_store_explicit(&session->committed, serial, memory_order_release);
-        atomic_store_explicit(&session->current, version, memory_order_release); /* M4 */
+        atomic_store_explicit(&session->committed, serial,
+                              memory_order_release); /* M4 */
+        atomic_store_explicit(&session->current, version,
+                              memory_order_release); /* M4 */
         session->version = version;
     }
-    bool between = phase > FASTER_PHASE_PREPARE;
     session->seen = state;
     session->stamps = phase < FASTER_PHASE_PREPARE;
     session->watches = phase == FASTER_PHASE_PREPARE;
-    session->new_from =
-        between ? atomic_load_explicit(session->fuzzy_start, memory_order_acquire) : 0;
+    session->new_from = 0;
+    if (phase > FASTER_PHASE_PREPARE) {
+        session->new_from =
+            atomic_load_explicit(session->fuzzy_start, memory_order_acquire); /* M5 */
+    }
 }
 
 int session_again(struct faster_session *session) {

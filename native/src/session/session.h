@@ -44,6 +44,7 @@
  *       (acquire), then current (acquire), then, where it has moved on, committed
  *       (C5).  Were current loaded first, a serial of the new version could pass for
  *       one of the old.
+ *   M5  fuzzy_start is loaded (acquire) behind the phase that uses it (store.h M2).
  *
  * Progress   wait-free
  * Threads    one inside at a time, which the slot enforces (E2)
@@ -168,17 +169,8 @@ FASTER_INLINE bool session_is_closed(struct faster_session *session) {
     return atomic_load_explicit(&session->closed, memory_order_seq_cst); /* M3 */
 }
 
-FASTER_INLINE int session_enter(struct faster_session *session) {
-    if (faster_unlikely(session->generation != fork_generation())) {
-        return FASTER_E_FORKED;
-    }
-    if (faster_unlikely(session_is_closed(session))) {
-        return FASTER_E_CLOSED;
-    }
-    int result = epoch_enter(session->epoch, session->slot);
-    if (faster_unlikely(result != FASTER_OK)) {
-        return result;
-    }
+/* Inside the slot since just now: look at the world, unless that has ended. */
+FASTER_INLINE int session_arrive(struct faster_session *session) {
     uint64_t state =
         atomic_load_explicit(session->state, memory_order_seq_cst); /* M1 */
     if (faster_unlikely((state & STATE_CLOSED) != 0 || session_is_closed(session))) {
@@ -189,21 +181,22 @@ FASTER_INLINE int session_enter(struct faster_session *session) {
     return FASTER_OK;
 }
 
+FASTER_INLINE int session_enter(struct faster_session *session) {
+    if (faster_unlikely(session->generation != fork_generation())) {
+        return FASTER_E_FORKED;
+    }
+    if (faster_unlikely(session_is_closed(session))) {
+        return FASTER_E_CLOSED;
+    }
+    int result = epoch_enter(session->epoch, session->slot);
+    return faster_likely(result == FASTER_OK) ? session_arrive(session) : result;
+}
+
 /* C4: as session_enter, for whoever does the work of a session that does not come.  The
  * session's own thread meanwhile gets FASTER_RETRY. */
 FASTER_INLINE int session_enter_helper(struct faster_session *session) {
     int result = epoch_enter_helper(session->epoch, session->slot);
-    if (result != FASTER_OK) {
-        return result;
-    }
-    uint64_t state =
-        atomic_load_explicit(session->state, memory_order_seq_cst); /* M1 */
-    if ((state & STATE_CLOSED) != 0 || session_is_closed(session)) {
-        epoch_leave(session->epoch, session->slot);
-        return FASTER_E_CLOSED;
-    }
-    session_look(session, state);
-    return FASTER_OK;
+    return result == FASTER_OK ? session_arrive(session) : result;
 }
 
 FASTER_INLINE void session_leave(struct faster_session *session) {

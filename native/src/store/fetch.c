@@ -151,7 +151,8 @@ int fetch_examine(struct faster_pending *pending, struct record **record,
         }
         return goes_on(pending, got) ? FASTER_RETRY : FASTER_E_CORRUPT;
     }
-    if (record_checksum(found, extent, address, disk_seed_at(log, address)) != found->checksum) {
+    if (record_checksum(found, extent, address, disk_seed_at(log, address)) !=
+        found->checksum) {
         return FASTER_E_CORRUPT;
     }
     *record = found;

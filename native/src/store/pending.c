@@ -1,289 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* pending.c: see pending.h */
-#include "store/pending.h"
-
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "base/memory.h"
 #include "base/notify.h"
+#include "store/pending_list.h"
 
-enum {
-    /* Operations kept for reuse, with buffers up to so many bytes. */
-    UNUSED_MAX = 1024,
-    UNUSED_BUFFER_MAX = 16 << 10,
-    /* Operations that one entry brings forward (E5). */
-    RUN_BLOCK = 64
-};
-
-/* --- lists (I1) ------------------------------------------------------------------- */
-
-static void list_add(struct pending_list *list, struct faster_pending *pending) {
-    pending->next = NULL;
-    pending->prev = list->last;
-    if (list->last != NULL) {
-        list->last->next = pending;
-    } else {
-        list->first = pending;
-    }
-    list->last = pending;
-}
-
-static void list_remove(struct pending_list *list, struct faster_pending *pending) {
-    if (pending->prev != NULL) {
-        pending->prev->next = pending->next;
-    } else {
-        list->first = pending->next;
-    }
-    if (pending->next != NULL) {
-        pending->next->prev = pending->prev;
-    } else {
-        list->last = pending->prev;
-    }
-}
-
-static void set_state(struct faster_pending *pending, enum pending_state state) {
-    atomic_store_explicit(&pending->state, state,
-                          memory_order_release); /* M5, with pending_state */
-}
-
-/* Inside the slot. */
-static void count_numbered(struct pending_queue *queue, int64_t change) {
-    atomic_store_explicit(&queue->numbered, pending_numbered(queue) + (uint64_t)change,
-                          memory_order_release); /* M6, with pending_numbered */
-}
-
-/* One writer. */
-static void count_by(struct pending_queue *queue, int64_t change) {
-    /* relaxed: see above */
-    atomic_store_explicit(&queue->count, pending_count(queue) + (uint64_t)change,
-                          memory_order_relaxed);
-}
-
-/* --- the queue -------------------------------------------------------------------- */
-
-int pending_queue_new(struct faster_kv *kv, struct pending_queue **out) {
-    struct pending_queue *queue = memory_lines_new(sizeof *queue);
-    if (queue == NULL) {
-        return -ENOMEM;
-    }
-    memset((void *)queue, 0, sizeof *queue);
-    queue->kv = kv;
-    queue->device = disk_device(&kv->log);
-    queue->budget = &kv->budget;
-    atomic_init(&queue->arrived, NULL);
-    atomic_init(&queue->sleeping, false);
-    atomic_init(&queue->notify, -1);
-    atomic_init(&queue->refs, 1);
-    int error = wakeup_init(&queue->wakeup);
-    if (error != 0) {
-        memory_lines_free(queue);
-        return error;
-    }
-    *out = queue;
-    return FASTER_OK;
-}
-
-/* What an operation holds beside itself. */
-static uint64_t pending_bytes(const struct faster_pending *pending) {
-    return pending->buffer_size + pending->copies_size + pending->out_capacity;
-}
-
-static void pending_free(struct faster_pending *pending) {
-    struct budget *budget = pending->queue->budget;
-    budget_give(budget, pending_bytes(pending) + sizeof *pending);
-    memory_lines_free(pending->block);
-    free(pending->copies);
-    free(pending->out);
-    memory_lines_free(pending);
-}
-
-static void list_free(struct pending_list *list) {
-    while (list->first != NULL) { /* ends with the list */
-        struct faster_pending *pending = list->first;
-        list->first = pending->next;
-        pending_free(pending);
-    }
-    list->last = NULL;
-}
-
-/* One less may touch the queue; the last one frees it (I2). */
-static void queue_release(struct pending_queue *queue) {
-    if (atomic_fetch_sub_explicit(&queue->refs, 1, memory_order_acq_rel) !=
-        1) { /* M3 */
-        return;
-    }
-    list_free(&queue->flying);
-    wakeup_destroy(&queue->wakeup);
-    memory_lines_free(queue);
-}
-
-void pending_queue_leave(struct pending_queue *queue) {
-    list_free(&queue->waiting);
-    list_free(&queue->again);
-    list_free(&queue->finished);
-    list_free(&queue->kept);
-    while (queue->unused != NULL) { /* ends with the list */
-        struct faster_pending *pending = queue->unused;
-        queue->unused = pending->next;
-        pending_free(pending);
-    }
-    queue_release(queue);
-}
-
-/* Whether an update with its serial is on its way to a key of this hash. */
-static bool list_has(const struct pending_list *list, uint64_t hash) {
-    for (const struct faster_pending *one = list->first; one != NULL; one = one->next) {
-        if (one->numbered && one->update.hash == hash) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The few bits are asked first: mostly they say no. */
-static bool is_on_its_way(const struct pending_queue *queue, uint64_t hash) {
-    return queue->keys[hash % PENDING_KEYS] != 0 &&
-           (list_has(&queue->flying, hash) || list_has(&queue->again, hash));
-}
-
-bool pending_defers(const struct pending_queue *queue, uint64_t hash) {
-    return queue->waiting.first != NULL || is_on_its_way(queue, hash);
-}
-
-/* A device's read has ended: on any thread. */
-static void finish_read(struct device_request *request, int status, uint64_t moved) {
-    struct faster_pending *pending = (struct faster_pending *)request;
-    struct pending_queue *queue = pending->queue;
-    pending->io_status = status;
-    pending->io_moved = moved;
-    /* relaxed: proved by the CAS */
-    struct faster_pending *seen =
-        atomic_load_explicit(&queue->arrived, memory_order_relaxed);
-    do { /* ends: each failure means that another has arrived, or all were taken */
-        pending->arrived_next = seen;
-    } while (!atomic_compare_exchange_weak_explicit(&queue->arrived, &seen, pending,
-                                                    memory_order_seq_cst,
-                                                    memory_order_relaxed)); /* M1, M2 */
-    /* From here on the operation may be another's. */
-    int64_t descriptor =
-        atomic_load_explicit(&queue->notify, memory_order_acquire); /* M4 */
-    if (seen == NULL && descriptor >= 0) {
-        notify_send(descriptor);
-    }
-    if (atomic_load_explicit(&queue->sleeping, memory_order_seq_cst) && /* M2 */
-        atomic_exchange_explicit(&queue->sleeping, false, memory_order_seq_cst)) {
-        wakeup_post(&queue->wakeup); /* M2, pending_rest */
-    }
-    queue_release(queue);
-}
-
-/* --- operations come and go ------------------------------------------------------- */
-
-static struct faster_pending *pending_new(struct pending_queue *queue) {
-    struct faster_pending *pending = queue->unused;
-    if (pending != NULL) {
-        queue->unused = pending->next;
-        queue->unused_count--;
-        return pending;
-    }
-    pending = memory_lines_new(sizeof *pending);
-    if (pending != NULL) {
-        memset((void *)pending, 0, sizeof *pending);
-        device_request_init(&pending->request, finish_read);
-        pending->queue = queue;
-        budget_force(queue->budget, sizeof *pending);
-    }
-    return pending;
-}
-
-/* Keep an operation's memory for the next, if there is not enough of that. */
-static void pending_drop(struct pending_queue *queue, struct faster_pending *pending) {
-    if (queue->unused_count >= UNUSED_MAX ||
-        pending_bytes(pending) > UNUSED_BUFFER_MAX) {
-        pending_free(pending);
-        return;
-    }
-    pending->next = queue->unused;
-    queue->unused = pending;
-    queue->unused_count++;
-}
-
-static const void *copy_in(uint8_t **to, const void *bytes, uint64_t size) {
-    uint8_t *copy = *to;
-    if (size != 0) {
-        memcpy(copy, bytes, (size_t)size);
-    }
-    *to += align_up(size, 8);
-    return copy;
-}
-
-/* Take everything that the caller's memory holds (api.h). */
-static int copy_operation(struct faster_pending *pending,
-                          const struct faster_operation *operation) {
-    uint64_t size = align_up(operation->key_size, 8) +
-                    align_up(operation->value_size, 8) +
-                    align_up(operation->expected_size, 8) + 8;
-    struct update *update = &pending->update;
-    if (size > pending->copies_size) {
-        uint8_t *larger = realloc(pending->copies, (size_t)size);
-        if (larger == NULL) {
-            return -ENOMEM;
-        }
-        budget_force(pending->queue->budget, size - pending->copies_size);
-        pending->copies = larger;
-        pending->copies_size = size;
-    }
-    uint8_t *to = pending->copies;
-    update->key = copy_in(&to, operation->key, operation->key_size);
-    update->value = copy_in(&to, operation->value, operation->value_size);
-    update->expected = copy_in(&to, operation->expected, operation->expected_size);
-    if (operation->merge != NULL) {
-        pending->merge = *operation->merge;
-    }
-    return FASTER_OK;
-}
-
-static enum update_kind update_kind_of(uint32_t kind) {
-    static const enum update_kind kinds[] = {
-        [FASTER_UPSERT] = UPDATE_UPSERT, [FASTER_INSERT] = UPDATE_INSERT,
-        [FASTER_DELETE] = UPDATE_DELETE, [FASTER_DISCARD] = UPDATE_DISCARD,
-        [FASTER_RMW] = UPDATE_RMW,       [FASTER_COMPARE] = UPDATE_COMPARE,
-    };
-    return kinds[kind];
-}
-
-static int pending_fill(struct faster_pending *pending,
-                        const struct faster_operation *operation) {
-    struct update *update = &pending->update;
-    pending->reads = operation->kind == FASTER_READ;
-    pending->claimed = (operation->flags & FASTER_CLAIMED) != 0;
-    pending->forgotten = false;
-    pending->numbered = false;
-    pending->hold = false;
-    pending->walks = false;
-    pending->below = UINT64_MAX;
-    pending->out_limit = UINT64_MAX;
-    pending->walked = false;
-    pending->retried = false;
-    pending->context = operation->context;
-    pending->serial = 0;
-    pending->start = ADDRESS_NONE;
-    pending->device_reads = 0;
-    pending->record = NULL;
-    pending->value = NULL;
-    pending->value_size = 0;
-    *update = (struct update){
-        .kind = pending->reads ? UPDATE_UPSERT : update_kind_of(operation->kind),
-        .key_size = operation->key_size,
-        .hash = kv_hash(pending->queue->kv, operation->key, operation->key_size),
-        .value_size = operation->value_size,
-        .expected_size = operation->expected_size,
-        .merge = operation->merge != NULL ? &pending->merge : NULL,
-    };
-    return copy_operation(pending, operation);
-}
+/* Operations that one entry brings forward (E5). */
+enum { RUN_BLOCK = 64 };
 
 /* --- bringing one forward, inside the slot --------------------------------------- */
 
@@ -395,7 +120,7 @@ static void number(struct faster_session *session, struct faster_pending *pendin
     }
     session_issue(session);
     pending->numbered = true;
-    count_numbered(pending->queue, 1);
+    pending_count_numbered(pending->queue, 1);
     pending->serial = faster_session_serial(session);
     pending->queue->keys[pending->update.hash % PENDING_KEYS]++;
 }
@@ -415,7 +140,7 @@ static void account(struct faster_session *session, struct faster_pending *pendi
     }
     if (pending->numbered) {
         pending->queue->keys[pending->update.hash % PENDING_KEYS]--;
-        count_numbered(pending->queue, -1);
+        pending_count_numbered(pending->queue, -1);
         update_count(session, kind, status);
     } else if (status >= FASTER_OK) {
         update_account(session, kind, status);
@@ -432,16 +157,16 @@ static void finish(struct faster_session *session, struct faster_pending *pendin
         pending_drop(queue, pending);
         return;
     }
-    count_by(queue, -1);
-    list_add(pending->claimed ? &queue->kept : &queue->finished, pending);
-    set_state(pending, PENDING_FINISHED);
+    pending_count_by(queue, -1);
+    pending_list_add(pending->claimed ? &queue->kept : &queue->finished, pending);
+    pending_set_state(pending, PENDING_FINISHED);
 }
 
 /* Ask for what fetch_prepare described, or for the rest of it. */
 static void send_off(struct faster_pending *pending, struct pending_outbox *outbox) {
-    set_state(pending, PENDING_FLYING);
+    pending_set_state(pending, PENDING_FLYING);
     pending->device_reads++;
-    list_add(&pending->queue->flying, pending);
+    pending_list_add(&pending->queue->flying, pending);
     pending->arrived_next = outbox->first;
     outbox->first = pending;
 }
@@ -477,8 +202,8 @@ static void hold(struct faster_pending *pending) {
     if (pending->forgotten) {
         pending_drop(pending->queue, pending);
     } else {
-        list_add(&pending->queue->kept, pending);
-        set_state(pending, PENDING_HELD);
+        pending_list_add(&pending->queue->kept, pending);
+        pending_set_state(pending, PENDING_HELD);
     }
 }
 
@@ -500,12 +225,12 @@ static void defer(struct faster_pending *pending) {
         waiting->last = pending;
     }
     waiting->first = pending;
-    set_state(pending, PENDING_WAITING);
+    pending_set_state(pending, PENDING_WAITING);
 }
 
 static void try_later(struct faster_pending *pending) {
-    list_add(&pending->queue->again, pending);
-    set_state(pending, PENDING_AGAIN);
+    pending_list_add(&pending->queue->again, pending);
+    pending_set_state(pending, PENDING_AGAIN);
 }
 
 /* Try to end an operation that is on no list.  False when it was put back to the
@@ -587,8 +312,8 @@ static void run_waiting(struct faster_session *session, struct pending_outbox *o
     struct faster_pending *pending = queue->waiting.first;
     uint64_t begun = 0;
     while (pending != NULL &&
-           !is_on_its_way(queue, pending->update.hash)) { /* ends: the list */
-        list_remove(&queue->waiting, pending);
+           !pending_is_under_way(queue, pending->update.hash)) { /* ends: the list */
+        pending_list_remove(&queue->waiting, pending);
         if (!advance(session, pending, outbox)) {
             break;
         }
@@ -620,7 +345,7 @@ static void run_arrived(struct faster_session *session, struct pending_outbox *o
     uint64_t bytes = 0;
     while (pending != NULL) { /* ends with the list */
         struct faster_pending *next = pending->arrived_next;
-        list_remove(&queue->flying, pending);
+        pending_list_remove(&queue->flying, pending);
         reads++;
         bytes += pending->io_moved;
         examine(session, pending, outbox);
@@ -645,7 +370,7 @@ static void run_again(struct faster_session *session, struct pending_outbox *out
     queue->again = (struct pending_list){NULL, NULL};
     while (again.first != NULL) { /* ends with the list */
         struct faster_pending *pending = again.first;
-        list_remove(&again, pending);
+        pending_list_remove(&again, pending);
         (void)advance(session, pending, outbox);
         if (++tried % RUN_BLOCK == 0) {
             session_refresh(session); /* E5 */
@@ -690,27 +415,9 @@ static int start_now(struct faster_session *session, const struct faster_operati
     }
 }
 
-/* An operation on no list, which counts as being on its way. */
-static int pending_make(struct pending_queue *queue,
-                        const struct faster_operation *operation,
-                        struct faster_pending **out) {
-    struct faster_pending *pending = pending_new(queue);
-    if (pending == NULL) {
-        return -ENOMEM;
-    }
-    int error = pending_fill(pending, operation);
-    if (error != FASTER_OK) {
-        pending_drop(queue, pending);
-        return error;
-    }
-    count_by(queue, 1);
-    *out = pending;
-    return FASTER_OK;
-}
-
 static void wait_turn(struct faster_pending *pending) {
-    list_add(&pending->queue->waiting, pending);
-    set_state(pending, PENDING_WAITING);
+    pending_list_add(&pending->queue->waiting, pending);
+    pending_set_state(pending, PENDING_WAITING);
 }
 
 int pending_begin(struct faster_session *session,
@@ -736,7 +443,7 @@ void pending_release(struct faster_session *session, struct faster_pending *pend
                      uint64_t limit, struct pending_outbox *outbox) {
     struct pending_queue *queue = session->queue;
     faster_assert(pending_state(pending) == PENDING_HELD);
-    list_remove(&queue->kept, pending);
+    pending_list_remove(&queue->kept, pending);
     pending->hold = false;
     pending->out_limit = limit;
     if (pending_defers(queue, pending->update.hash)) {
@@ -785,8 +492,8 @@ int faster_start(struct faster_session *session,
 
 void pending_claim(struct pending_queue *queue, struct faster_pending *pending) {
     if (pending_state(pending) == PENDING_FINISHED && !pending->claimed) {
-        list_remove(&queue->finished, pending);
-        list_add(&queue->kept, pending);
+        pending_list_remove(&queue->finished, pending);
+        pending_list_add(&queue->kept, pending);
     }
     pending->claimed = true;
 }
@@ -854,14 +561,14 @@ int faster_forget(struct faster_session *session, struct faster_pending *pending
     }
     if (pending_state(pending) >= PENDING_HELD) {
         if (pending_state(pending) == PENDING_HELD) {
-            count_by(queue, -1);
+            pending_count_by(queue, -1);
         }
         pending_claim(queue, pending);
-        list_remove(&queue->kept, pending);
+        pending_list_remove(&queue->kept, pending);
         pending_drop(queue, pending);
     } else if (!pending->forgotten) {
         pending->forgotten = true;
-        count_by(queue, -1);
+        pending_count_by(queue, -1);
     }
     session_leave(session);
     return FASTER_OK;

@@ -154,7 +154,7 @@ struct pending_queue {
     _Atomic uint64_t count;    /* neither finished nor forgotten */
     _Atomic uint64_t numbered; /* updates with a serial that are not finished (M6) */
     _Atomic bool pressed;      /* something is tried again soon: a hint for waiters */
-    uint64_t guess;         /* bytes to read for a record of unknown size */
+    uint64_t guess;            /* bytes to read for a record of unknown size */
     uint32_t keys[PENDING_KEYS];
 
     /* written by completions */

@@ -201,7 +201,7 @@ int faster_session_forget(struct faster_kv *kv, uint64_t id) {
     }
     lock_enter(&kv->lock);
     struct departed *found = find_departed(kv, id);
-    int result = found != NULL      ? FASTER_OK
+    int result = found != NULL     ? FASTER_OK
                  : is_open(kv, id) ? FASTER_E_BUSY
                                    : FASTER_NOT_FOUND;
     if (found != NULL) {

@@ -49,8 +49,8 @@ static inline void cpr_read_away(struct faster_checkpoint *checkpoint, uint32_t 
     static _Thread_local uint64_t buffer[(1 << 20) / 8];
     uint64_t size = 1;
     while (size != 0) {
-        int result = faster_checkpoint_read(checkpoint, part, buffer, sizeof buffer,
-                                            &size);
+        int result =
+            faster_checkpoint_read(checkpoint, part, buffer, sizeof buffer, &size);
         if (result == FASTER_RETRY) {
             size = 1;
             continue;

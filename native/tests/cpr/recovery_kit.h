@@ -28,6 +28,8 @@ struct vault_facts {
     uint64_t seed_index;
     struct faster_skip skips[VAULT_SKIPS];
     uint64_t skip_count;
+    const struct faster_generation *generations; /* of the pages; NULL: the store's */
+    uint64_t generation_count;
 };
 
 struct vault {
@@ -173,6 +175,8 @@ vault_config(const struct vault_facts *facts) {
         .seed_index = facts->seed_index,
         .skips = facts->skips,
         .skip_count = facts->skip_count,
+        .generations = facts->generations,
+        .generation_count = facts->generation_count,
     };
 }
 

@@ -54,9 +54,7 @@ struct torture {
 
 static struct torture torture;
 
-static uint64_t lane(uint32_t worker) {
-    return (uint64_t)1 << (LANE_BITS * worker);
-}
+static uint64_t lane(uint32_t worker) { return (uint64_t)1 << (LANE_BITS * worker); }
 
 static void make_plans(void) {
     for (uint32_t worker = 0; worker < WORKERS; worker++) {
@@ -245,7 +243,8 @@ static struct faster_kv *open_copy(const struct faster_checkpoint_facts *facts,
                                    struct faster_device *device) {
     static const struct faster_generation lives[] = {{0, LIFE}};
     struct faster_generation both[] = {lives[0], {0, NEXT_LIFE}};
-    struct faster_kv_config config = kit_disk_config(KIT_WORD, &(struct kit_disk_options){0});
+    struct faster_kv_config config =
+        kit_disk_config(KIT_WORD, &(struct kit_disk_options){0});
     both[1].first = align_up(facts->final, KIT_DISK_PAGE);
     config.memory = 1 << 20;
     config.device = device;

@@ -127,6 +127,58 @@ static void c6_pages_behind_a_text_log(void) {
     pages_go_on_where_the_log_ends(KIT_TEXT);
 }
 
+/* C9: what is written again belongs to the new life: pages are verified by the old
+ * one's generations, and only the new ones verify what the log then holds. */
+static void c9_pages_go_to_a_new_generation(void) {
+    struct rng rng = rng_stream(23);
+    struct vault *vault = vault_new(KIT_WIDE);
+    const struct faster_generation old = {0, 1};
+    vault_begin(vault);
+    vault_fill(vault, &rng, KEYS, PUTS);
+    struct vault_facts facts = vault_facts(vault);
+    uint8_t *image = take_image(vault, &vault->kv->layout, facts.final);
+    uint8_t *log = malloc((size_t)facts.final);
+    CHECK(log != NULL, "%s", "no memory");
+    vault_peek(vault, 0, log, facts.final);
+    vault_end(vault);
+    for (uint64_t part = 0; part < 8; part++) {
+        uint64_t log_until = facts.final * part / 8 & ~(uint64_t)511;
+        struct vault_facts taken = facts;
+        struct faster_recovery_config config;
+        struct faster_recovery *recovery;
+        vault_poke(vault, 0, log, facts.final);
+        taken.generations = &old;
+        taken.generation_count = 1;
+        config = facts_config(&taken, log_until);
+        vault->lives = log_until != 0 ? 2 : 1;
+        vault->generations[0] = old;
+        vault->generations[vault->lives - 1] =
+            (struct faster_generation){log_until, 77};
+        CHECK_INT(vault_open(vault, log_until), FASTER_OK);
+        CHECK_INT(faster_recovery_begin(vault->kv, &config, &recovery), FASTER_OK);
+        if (log_until != 0) {
+            CHECK_INT(faster_recovery_log(recovery, facts.begin, log_until), FASTER_OK);
+        }
+        CHECK_INT(push(recovery, &rng, image, log_until, facts.final), FASTER_OK);
+        CHECK_INT(faster_recovery_finish(recovery), FASTER_OK);
+        faster_recovery_free(recovery);
+        vault->session = kit_session(vault->kv);
+        vault_check(vault, KEYS);
+        (void)vault_flush(vault);
+        vault_end(vault);
+        vault_recover(vault, &facts);
+        vault_check(vault, KEYS);
+        vault_end(vault);
+        vault->lives = 1;
+        vault->generations[0] = old;
+        CHECK_INT(vault_try(vault, &facts, NULL), FASTER_E_CORRUPT);
+        vault_end(vault);
+    }
+    free(log);
+    free(image);
+    vault_free(vault);
+}
+
 /* The store goes on behind restored pages. */
 static void restored_stores_go_on(void) {
     struct rng rng = rng_stream(20);
@@ -528,7 +580,8 @@ static void senseless_pairs_are_refused(void) {
 }
 
 HARNESS_MAIN(TEST(c6_pages_behind_a_word_log), TEST(c6_pages_behind_a_wide_log),
-             TEST(c6_pages_behind_a_text_log), TEST(restored_stores_go_on),
-             TEST(damaged_pages_are_found), TEST(c9_the_next_version_of_pages_is_left),
-             TEST(the_index_comes_back), TEST(damaged_blocks_are_found),
-             TEST(senseless_streams_are_refused), TEST(senseless_pairs_are_refused))
+             TEST(c6_pages_behind_a_text_log), TEST(c9_pages_go_to_a_new_generation),
+             TEST(restored_stores_go_on), TEST(damaged_pages_are_found),
+             TEST(c9_the_next_version_of_pages_is_left), TEST(the_index_comes_back),
+             TEST(damaged_blocks_are_found), TEST(senseless_streams_are_refused),
+             TEST(senseless_pairs_are_refused))

@@ -339,9 +339,9 @@ static void misuse_is_refused(void) {
     CHECK_INT(faster_checkpoint_begin(memory, &config, &none), FASTER_E_CONFIG);
     struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
     CHECK_INT(faster_checkpoint_begin(disk.kv, &config, &none), FASTER_E_BUSY);
-    CHECK_INT(
-        faster_checkpoint_read(checkpoint, FASTER_PART_PAGES, &word, sizeof word, &size),
-        -EINVAL);
+    CHECK_INT(faster_checkpoint_read(checkpoint, FASTER_PART_PAGES, &word, sizeof word,
+                                     &size),
+              -EINVAL);
     cpr_advance_to(checkpoint, FASTER_PHASE_WAIT_FLUSH);
     CHECK_INT(faster_checkpoint_advance(checkpoint, KIT_DISK_WAIT_MS), -EINVAL);
     faster_checkpoint_end(checkpoint);
