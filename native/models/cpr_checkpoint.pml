@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The checkpoint, for cpr.pml: who drives it (C4 .. C9, C11), and who moves read_only and
- * head beside it (R6, L2).
+ * The checkpoint, for cpr.pml: who drives it (C4 .. C9, C11), and who moves read_only
+ * and head beside it (R6, L2).
  */
 #ifdef FAIL
 #define MAY_FAIL if :: nfail > 0 -> nfail--; goto FAILED :: true fi
@@ -165,7 +165,7 @@ NEXT:
 #ifdef FOLD
     atomic { if :: final > ro -> ro = final :: else fi };  /* C6: the log is the file */
     bump_wait(old, i);
-    d_step { if :: final > safe_ro -> safe_ro = final :: else fi };
+    atomic { if :: final > safe_ro -> safe_ro = final :: else fi };
 #endif
     MAY_FAIL;
     atomic {  /* the files, and recovery from them */
@@ -222,7 +222,7 @@ proctype mover()
 #ifndef NO_LAG
         bump_wait(old, i);
 #endif
-        d_step { if :: t > safe_ro -> safe_ro = t :: else fi };
+        atomic { if :: t > safe_ro -> safe_ro = t :: else fi };
 #ifdef EVICT
         head = t;
 #ifndef NO_HEAD_BUMP

@@ -16,11 +16,15 @@
  *        | index's    | by faster_recovery_log | the log's memory |         | tail
  *        | copy       | (parts, any order)     | and linked       |         | then
  *
- *   The store was opened with its tail at log_until and no session.  Pages behind it are
- *   handed in, put where the log's memory has them, and verified when they are whole;
- *   then the tail moves over them, and the worker writes and evicts them like all
- *   others.  The tail's first page may begin below log_until: that part comes from the
- *   device, before anything is put behind it.
+ *   The store was opened with its tail at log_until and no session.  Pages behind it
+ *   are handed in, put where the log's memory has them, and verified when they are
+ *   whole; then the tail moves over them, and the worker writes and evicts them like
+ *   all others.  The tail's first page may begin below log_until: that part comes from
+ *   the device, before anything is put behind it.
+ *
+ *   Pages carry the checksums of the life that took the checkpoint (taken_with).  When
+ *   they are written again they get those of the new life, whose generation begins at
+ *   log_until: so nothing that an earlier life wrote there passes for them.
  *
  * Invariants
  *   I1  Nothing below log_until is written, on the device or by it.

@@ -201,8 +201,8 @@ int index_grow(struct index *index);
 int index_hold_growth(struct index *index);
 void index_release_growth(struct index *index);
 
-/* Give an index that has no entry, and whose growth is held, a table of at least so many
- * bits; the running worker frees the other.  FASTER_OK, FASTER_E_FULL, -ENOMEM. */
+/* Give an index that has no entry, and whose growth is held, a table of at least so
+ * many bits; the running worker frees the other.  FASTER_OK, FASTER_E_FULL, -ENOMEM. */
 int index_restore(struct index *index, uint32_t bits);
 
 /* Put the words of a bucket that nobody has used, and that nobody else uses, into the

@@ -121,7 +121,8 @@ void hlog_destroy(struct hlog *log);
 
 /* Let a log that nobody has used begin its memory at the page of `until`, and its tail
  * there: what is below is on a device.  Whoever does so also brings the beginning of
- * that page into memory, before anything is reserved.  FASTER_OK, FASTER_E_FULL, -ENOMEM. */
+ * that page into memory, before anything is reserved.  FASTER_OK, FASTER_E_FULL,
+ * -ENOMEM. */
 int hlog_start_at(struct hlog *log, uint64_t until);
 
 /* Move the tail over what was written behind it by nobody but the caller: while the

@@ -13,9 +13,11 @@
  *   The low 32 bits of XXH3 over all that follows the prefix (lengths, key, value and
  *   padding), seeded by store, generation, address and info.  A generation is one life
  *   of the store, from a recovery to the next: what an earlier life left beyond the
- *   addresses that were recovered never passes for a record of this one.  `sealed` is left out of info: it
- *   means nothing on a device and may be set after the record was written.  checksum
- *   and seq are left out, too.
+ *   addresses that were recovered never passes for a record of this one.  `sealed` is
+ *   left out of info: it means nothing on a device and may be set after the record was
+ *   written.  checksum and seq are left out, too.
+ *
+ *   A filler of at least a prefix has the checksum of its info alone.
  *
  * Invariants
  *   I1  The checksum of a record below safe_read_only does not change (hlog.h I5).

@@ -29,8 +29,8 @@ void session_switch(struct faster_session *session, uint64_t state) {
     session->watches = phase == FASTER_PHASE_PREPARE;
     session->new_from = 0;
     if (phase > FASTER_PHASE_PREPARE) {
-        session->new_from =
-            atomic_load_explicit(session->fuzzy_start, memory_order_acquire); /* M5 */
+        session->new_from = atomic_load_explicit(session->fuzzy_start,
+                                                 memory_order_acquire); /* store.h M2 */
     }
 }
 

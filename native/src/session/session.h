@@ -44,7 +44,6 @@
  *       (acquire), then current (acquire), then, where it has moved on, committed
  *       (C5).  Were current loaded first, a serial of the new version could pass for
  *       one of the old.
- *   M5  fuzzy_start is loaded (acquire) behind the phase that uses it (store.h M2).
  *
  * Progress   wait-free
  * Threads    one inside at a time, which the slot enforces (E2)

@@ -44,7 +44,7 @@ static int step(const struct scan *scan, uint8_t *bytes, uint64_t address,
     if (!is_whole(scan, *record, address, room)) {
         return FASTER_E_CORRUPT;
     }
-    /* relaxed: nobody else has the page.  R5: a lock that came from a device is none. */
+    /* relaxed: nobody else has the page.  R5: a device's lock is none. */
     atomic_store_explicit(&(*record)->seq, 0, memory_order_relaxed);
     *next = address + record_extent(&scan->kv->layout, *record);
     return (info & INFO_INVALID) != 0 ? FASTER_NOT_FOUND : FASTER_OK;
