@@ -41,6 +41,7 @@ static int verify(struct faster_recovery *recovery, uint64_t until) {
         return FASTER_OK; /* below begin */
     }
     replay->until = until;
+    starts_clear_page(&recovery->starts, from, log->page_size);
     int result = replay_walk(replay, from, log->base + (from & log->ring_mask),
                              until - from, &used, &need);
     if (result == FASTER_OK) {
@@ -75,6 +76,7 @@ static int read_page(struct faster_recovery *recovery, struct read_ahead *ahead,
 static void hide_below_begin(struct hlog *log, uint64_t start, uint64_t begin) {
     uint64_t first = start > ADDRESS_FIRST ? start : ADDRESS_FIRST;
     if (begin > first && begin < start + log->page_size) {
+        memset(log->base + (first & log->ring_mask), 0, (size_t)(begin - first));
         hlog_fill(log, first, begin - first);
     }
 }
@@ -93,10 +95,11 @@ static int load_page(struct faster_recovery *recovery) {
     }
     replay_init(&recovery->replay, recovery->kv, &recovery->skips, recovery->link_from,
                 until);
-    recovery->replay.marks = true;
+    recovery->replay.starts = &recovery->starts;
     recovery->replay.seeds = recovery->own_seeds ? NULL : &recovery->taken_with;
     recovery->verified = from > begin ? from : begin;
-    if (from < until) {
+    result = starts_init(&recovery->starts, log, from, recovery->config.final, begin);
+    if (result == FASTER_OK && from < until) {
         result = read_ahead_begin(&ahead, log, from, until);
         if (result == FASTER_OK) {
             result = read_page(recovery, &ahead, from, until);
@@ -104,6 +107,9 @@ static int load_page(struct faster_recovery *recovery) {
         }
     }
     recovery->loaded = result == FASTER_OK;
+    if (result != FASTER_OK) {
+        starts_destroy(&recovery->starts, log);
+    }
     return result;
 }
 
@@ -158,6 +164,22 @@ int faster_recovery_pages(struct faster_recovery *recovery, uint64_t address,
     return note(recovery, put_bytes(recovery, bytes, size));
 }
 
+static bool entry_fits(void *context, uint64_t address) {
+    struct faster_recovery *recovery = context;
+    return starts_fit(&recovery->starts, address);
+}
+
+/* What the index's copy says of the log in memory, now that it is known (F86). */
+static int check_entries(struct faster_recovery *recovery) {
+    uint64_t bucket;
+    uint64_t address;
+    if (index_check(&recovery->kv->index, entry_fits, recovery, &bucket, &address)) {
+        return FASTER_OK;
+    }
+    return replay_damage(&recovery->replay.damage, FASTER_DAMAGE_ENTRY, bucket, 0,
+                         address);
+}
+
 int recovery_close_page(struct faster_recovery *recovery) {
     struct hlog *log = &recovery->kv->log;
     uint64_t final = recovery->config.final;
@@ -165,6 +187,9 @@ int recovery_close_page(struct faster_recovery *recovery) {
     int result = load_page(recovery);
     if (result == FASTER_OK && rest != 0) {
         result = verify(recovery, final);
+    }
+    if (result == FASTER_OK && recovery->config.index_bits != 0) {
+        result = check_entries(recovery);
     }
     if (result == FASTER_OK && rest != 0) {
         hlog_fill(log, final, rest);

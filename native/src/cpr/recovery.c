@@ -34,9 +34,12 @@ static bool config_is_sane(const struct faster_kv *kv,
     uint64_t unit = disk_unit(log);
     bool places = is_place(log, config->begin) && is_place(log, config->index_start) &&
                   is_place(log, config->fuzzy_start) && is_place(log, config->final);
-    bool order =
-        config->begin <= config->final && config->fuzzy_start <= config->final &&
-        config->index_start <= config->final && config->log_until <= config->final;
+    /* Nothing is cut off before it is on the device. */
+    bool begins = config->begin <= config->log_until || config->begin <= ADDRESS_FIRST;
+    bool order = begins && config->begin <= config->final &&
+                 config->fuzzy_start <= config->final &&
+                 config->index_start <= config->final &&
+                 config->log_until <= config->final;
     bool units = config->final % unit == 0 && config->log_until % unit == 0;
     bool bits = config->index_bits == 0 || (config->index_bits >= INDEX_BITS_MIN &&
                                             config->index_bits <= INDEX_BITS_MAX);
@@ -258,6 +261,7 @@ void faster_recovery_free(struct faster_recovery *recovery) {
     if (!recovery->finished) {
         index_release_growth(&recovery->kv->index);
     }
+    starts_destroy(&recovery->starts, &recovery->kv->log);
     seeds_destroy(&recovery->taken_with);
     free(recovery->skip_list);
     lock_destroy(&recovery->lock);

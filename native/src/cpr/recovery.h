@@ -87,6 +87,7 @@ struct faster_recovery {
     bool loaded;          /* the tail's page, as far as the device has it */
     uint64_t pushed;      /* the log is in memory, or on the device, below */
     uint64_t verified;    /* and verified; where the replay of the pages goes on */
+    struct replay_starts starts;
     bool finished;
 };
 

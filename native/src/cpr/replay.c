@@ -2,6 +2,8 @@
 /* replay.c: see replay.h */
 #include "cpr/replay.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/thread.h"
@@ -19,6 +21,61 @@ void replay_init(struct replay *replay, struct faster_kv *kv,
     replay->link_from = link_from;
     replay->until = until;
     replay->summed_until = until;
+}
+
+int starts_init(struct replay_starts *starts, struct hlog *log, uint64_t from,
+                uint64_t until, uint64_t first) {
+    uint64_t span = align_up(until, log->page_size) - from;
+    bool whole = span <= log->range;
+    starts->from = from;
+    starts->low = first > from ? first : from;
+    if (starts->low < ADDRESS_FIRST) {
+        starts->low = ADDRESS_FIRST; /* a begin of 0 means the same; prev may be 0 */
+    }
+    starts->bytes = whole ? span : log->ring_mask + 1;
+    starts->mask = whole ? UINT64_MAX : log->ring_mask;
+    /* The system gives it as pages are walked over. */
+    starts->bits = calloc((size_t)(starts->bytes / 64) + 1, 1);
+    if (starts->bits == NULL) {
+        return -ENOMEM;
+    }
+    budget_force(log->budget, starts->bytes / 64);
+    return FASTER_OK;
+}
+
+void starts_destroy(struct replay_starts *starts, struct hlog *log) {
+    if (starts->bits != NULL) {
+        free(starts->bits);
+        budget_give(log->budget, starts->bytes / 64);
+        starts->bits = NULL;
+    }
+}
+
+static uint64_t place_of(const struct replay_starts *starts, uint64_t address) {
+    return ((address - starts->from) & starts->mask) / 8;
+}
+
+static void note_start(struct replay_starts *starts, uint64_t address) {
+    uint64_t place = place_of(starts, address);
+    starts->bits[place / 64] |= (uint64_t)1 << place % 64;
+}
+
+void starts_clear_page(struct replay_starts *starts, uint64_t address,
+                       uint64_t page_size) {
+    uint64_t start = address & ~(page_size - 1);
+    uint64_t end = start + page_size;
+    if (end > starts->bytes && starts->low < end - starts->bytes) {
+        starts->low = end - starts->bytes; /* its bits are the page's now */
+    }
+    memset(starts->bits + place_of(starts, start) / 64, 0, (size_t)(page_size / 64));
+}
+
+bool starts_fit(const struct replay_starts *starts, uint64_t address) {
+    if (address < starts->low) {
+        return true;
+    }
+    uint64_t place = place_of(starts, address);
+    return (starts->bits[place / 64] >> place % 64 & 1) != 0;
 }
 
 int replay_damage(struct faster_damage *damage, uint32_t what, uint64_t address,
@@ -154,13 +211,20 @@ static bool has_right_size(const struct faster_kv *kv, struct record *record,
            lengths_value(record_lengths(record)) == kv->value_width;
 }
 
+/* I3: whether a record may point there. */
+static bool may_lead(const struct replay *replay, uint64_t address, uint64_t prev) {
+    bool place = prev == 0 || (prev >= ADDRESS_FIRST && prev % 8 == 0);
+    return place && prev < address &&
+           (replay->starts == NULL || starts_fit(replay->starts, prev));
+}
+
 /* Header, bounds and checksum of a record (I1). */
 static int step_record(struct replay *replay, struct step *step, uint64_t info) {
     const struct record_layout *layout = &replay->kv->layout;
     uint64_t known = INFO_PREV_MASK | INFO_VERSION_MASK | INFO_TOMBSTONE |
                      INFO_INVALID | INFO_SEALED | INFO_WRITTEN;
     if ((info & INFO_WRITTEN) == 0 || (info & ~known) != 0 ||
-        info_prev(info) >= step->address) { /* I3 */
+        !may_lead(replay, step->address, info_prev(info))) { /* I3 */
         return say(replay, step, FASTER_DAMAGE_HEADER, step->address, info);
     }
     if (layout->header > step->room) {
@@ -199,7 +263,8 @@ static void mark(struct record *record, uint64_t info, bool counts) {
 static int take_record(struct replay *replay, const struct step *step, uint64_t info) {
     bool counts =
         (info & INFO_INVALID) == 0 && !is_skipped(replay->skips, step->address, info);
-    if (replay->marks) {
+    if (replay->starts != NULL) {
+        note_start(replay->starts, step->address);
         mark(step->record, info, counts);
     }
     if (!counts) {

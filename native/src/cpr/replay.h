@@ -26,7 +26,8 @@
  *   I1  Every record is verified before it is linked, and nothing of a record is used
  *       but its bounds before its checksum was right.
  *   I2  A walk moves up with each step and never leaves its page (F86).
- *   I3  prev is below the record's address.
+ *   I3  prev is below the record's address, and a place where a record may begin; one
+ *       that leads into memory leads to a record.
  *
  * Ordering
  *   M1  Links are published as any record is (index.h M1, M2).
@@ -64,6 +65,17 @@ struct replay_link {
     uint64_t address;
 };
 
+/* Where records begin in the part of the log that is in memory: a bit for 8 bytes.
+ * Memory is followed without a look at checksums, so what leads into it must lead to a
+ * record (F86). */
+struct replay_starts {
+    uint64_t *bits;
+    uint64_t from;  /* a page's beginning */
+    uint64_t bytes; /* of the log that there are bits for, again and again */
+    uint64_t mask;  /* cuts a distance from `from` to that */
+    uint64_t low;   /* what is below is no more, or not in memory */
+};
+
 struct replay {
     struct faster_kv *kv;
     const struct replay_skips *skips;
@@ -71,7 +83,7 @@ struct replay {
     uint64_t link_from;            /* records below are only verified */
     uint64_t until;                /* what is walked over ends here */
     uint64_t summed_until;         /* fillers from here on have no checksum yet */
-    bool marks; /* what is skipped is made invalid: the bytes are the log's own */
+    struct replay_starts *starts;  /* the bytes are the log's own; else NULL */
 
     struct index_tally tally;
     uint32_t count;
@@ -97,6 +109,18 @@ int replay_settle(struct replay *replay);
 /* entry := max(entry, address), for the chain of a hash. */
 int replay_link_one(struct index *index, struct index_tally *tally, uint64_t hash,
                     uint64_t address);
+
+/* Bits for the log from a page's beginning `from` on, up to `until`.  -ENOMEM. */
+int starts_init(struct replay_starts *starts, struct hlog *log, uint64_t from,
+                uint64_t until, uint64_t first);
+void starts_destroy(struct replay_starts *starts, struct hlog *log);
+
+/* A page is about to be walked over. */
+void starts_clear_page(struct replay_starts *starts, uint64_t address,
+                       uint64_t page_size);
+
+/* Whether an address is that of a record that was walked over, or not in memory. */
+bool starts_fit(const struct replay_starts *starts, uint64_t address);
 
 /* Tell a damage; gives FASTER_E_CORRUPT. */
 int replay_damage(struct faster_damage *damage, uint32_t what, uint64_t address,

@@ -13,7 +13,7 @@
 #include "log/disk.h"
 #include "store/disk_kit.h"
 
-enum { VAULT_LIVES = 8, VAULT_KEYS_MAX = 20000, VAULT_SKIPS = 4 };
+enum { VAULT_LIVES = 8, VAULT_KEYS_MAX = 20000, VAULT_SKIPS = 4, VAULT_STEP = 500 };
 
 /* What a manifest would hold. */
 struct vault_facts {
@@ -130,19 +130,23 @@ static inline void vault_check(struct vault *vault, uint64_t keys) {
     }
 }
 
-/* Put values until the log has grown by about `bytes`; some keys are removed. */
+/* Everything is on the device; where that ends. */
+static inline uint64_t vault_flush(struct vault *vault) {
+    CHECK_INT(faster_kv_flush(vault->kv, KIT_DISK_WAIT_MS), FASTER_OK);
+    return hlog_tail(&vault->kv->log);
+}
+
+/* Put values; some keys are removed.  What was put is made read-only now and then, so
+ * that chains have many records. */
 static inline void vault_fill(struct vault *vault, struct rng *rng, uint64_t keys,
                               uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
         uint64_t seed = rng_below(rng, 10) == 0 ? 0 : 1 + rng_below(rng, 1 << 20);
         vault_put(vault, rng_below(rng, keys), seed);
+        if (i % VAULT_STEP == VAULT_STEP - 1) {
+            (void)vault_flush(vault);
+        }
     }
-}
-
-/* Everything is on the device; where that ends. */
-static inline uint64_t vault_flush(struct vault *vault) {
-    CHECK_INT(faster_kv_flush(vault->kv, KIT_DISK_WAIT_MS), FASTER_OK);
-    return hlog_tail(&vault->kv->log);
 }
 
 static inline struct vault_facts vault_facts(struct vault *vault) {

@@ -127,6 +127,21 @@ static void c6_pages_behind_a_text_log(void) {
     pages_go_on_where_the_log_ends(KIT_TEXT);
 }
 
+/* Nothing is cut off the log before it is on the device. */
+static void begin_is_not_behind_the_device(void) {
+    struct vault *vault = vault_new(KIT_WORD);
+    struct vault_facts facts = {.version = 1, .begin = 1032, .final = 4096};
+    struct faster_recovery_config config = facts_config(&facts, 1024);
+    struct faster_recovery *recovery;
+    CHECK_INT(vault_open(vault, 1024), FASTER_OK);
+    CHECK_INT(faster_recovery_begin(vault->kv, &config, &recovery), -EINVAL);
+    config.begin = 1024;
+    CHECK_INT(faster_recovery_begin(vault->kv, &config, &recovery), FASTER_OK);
+    faster_recovery_free(recovery);
+    vault_end(vault);
+    vault_free(vault);
+}
+
 /* C9: what is written again belongs to the new life: pages are verified by the old
  * one's generations, and only the new ones verify what the log then holds. */
 static void c9_pages_go_to_a_new_generation(void) {
@@ -225,6 +240,84 @@ static void damaged_pages_are_found(void) {
         image[place] ^= change;
     }
     CHECK(found > facts.final / 2, "%" PRIu64 " of %" PRIu64, found, facts.final);
+    free(image);
+    vault_free(vault);
+}
+
+/* The address of the n-th record of an image, from 0. */
+static uint64_t nth_record(const struct record_layout *layout, uint8_t *image,
+                           uint64_t n) {
+    uint64_t address = ADDRESS_FIRST;
+    for (;;) { /* ends: the image has more records */
+        struct record *record = (struct record *)(void *)(image + address);
+        uint64_t info = record_info(record);
+        bool filler = (info & INFO_FILLER) != 0;
+        if (!filler && n-- == 0) {
+            return address;
+        }
+        address += filler ? info_prev(info) : record_extent(layout, record);
+    }
+}
+
+static void sum_record(const struct record_layout *layout, uint8_t *image,
+                       uint64_t address) {
+    struct record *record = (struct record *)(void *)(image + address);
+    record->checksum = record_checksum(record, record_extent(layout, record), address,
+                                       record_seed(KIT_DISK_ID, 1));
+}
+
+/* F86: memory is followed without checksums, so a record of it whose checksum is right
+ * must not lead into the middle of another. */
+static void f86_pages_lead_to_records_only(void) {
+    struct rng rng = rng_stream(24);
+    struct vault *vault = vault_new(KIT_WIDE);
+    vault_begin(vault);
+    vault_fill(vault, &rng, 50, 100);
+    struct record_layout layout = vault->kv->layout;
+    struct vault_facts facts = vault_facts(vault);
+    uint8_t *image = take_image(vault, &layout, facts.final);
+    vault_end(vault);
+    uint64_t first = nth_record(&layout, image, 3);
+    uint64_t address = nth_record(&layout, image, 20);
+    struct record *record = (struct record *)(void *)(image + address);
+    const uint64_t places[] = {first + 8, first + 16, first + 64, first + 1, 8, first};
+    for (int i = 0; i < 6; i++) {
+        record_set_info(record, info_make(places[i], 1, 0));
+        sum_record(&layout, image, address);
+        CHECK_INT(restore_pages(vault, &facts, 0, &rng, image),
+                  i < 5 ? FASTER_E_CORRUPT : FASTER_OK);
+        vault_end(vault);
+    }
+    free(image);
+    vault_free(vault);
+}
+
+/* R5: an invalid record lost its place to another before anybody saw it: that one, of
+ * which it knows nothing, is the newest; on the device and in pages. */
+static void r5_invalid_records_are_passed_over(void) {
+    struct rng rng = rng_stream(25);
+    struct vault *vault = vault_new(KIT_WORD);
+    vault_begin(vault);
+    for (uint64_t seed = 11; seed <= 33; seed += 11) {
+        vault_put(vault, 1, seed);
+        (void)vault_flush(vault); /* so that the next is appended */
+    }
+    struct record_layout layout = vault->kv->layout;
+    struct vault_facts facts = vault_facts(vault);
+    uint8_t *image = take_image(vault, &layout, facts.final);
+    vault_end(vault);
+    uint64_t oldest = nth_record(&layout, image, 0);
+    uint64_t newest = nth_record(&layout, image, 2);
+    struct record *record = (struct record *)(void *)(image + newest);
+    record_set_info(record, info_make(oldest, 1, INFO_INVALID));
+    sum_record(&layout, image, newest);
+    CHECK_INT(restore_pages(vault, &facts, 0, &rng, image), FASTER_OK);
+    vault_expect(vault, 1, 22);
+    (void)vault_flush(vault);
+    vault_end(vault);
+    vault_recover(vault, &facts);
+    vault_expect(vault, 1, 22);
+    vault_end(vault);
     free(image);
     vault_free(vault);
 }
@@ -579,9 +672,46 @@ static void senseless_pairs_are_refused(void) {
     vault_free(vault);
 }
 
+/* F86: an entry of the copy leads to a record, or out of memory. */
+static void f86_entries_lead_to_records_only(void) {
+    struct vault_facts facts;
+    struct copy good;
+    struct vault *vault = small_with_index(&facts, &good);
+    uint64_t tag = (uint64_t)5 << ENTRY_TAG_SHIFT;
+    for (uint64_t address = 64; address < 64 + 64; address += 8) {
+        struct copy copy;
+        uint64_t bucket[BUCKET_ENTRIES + 1] = {0};
+        uint64_t buckets = (uint64_t)1 << facts.index_bits;
+        copy_begin(&copy, facts.index_start, facts.index_bits);
+        for (uint64_t number = 0; number < buckets; number++) {
+            bucket[3] = number == 7 ? tag | address : 0;
+            copy_run(&copy, INDEX_RUN_MAIN, 1, number);
+            copy_put(&copy, bucket, sizeof bucket);
+        }
+        copy_frame(&copy);
+        copy_end(&copy);
+        struct faster_recovery *recovery = vault_start(vault, &facts);
+        CHECK(facts.final < KIT_DISK_PAGE, "%" PRIu64, facts.final);
+        CHECK_INT(faster_recovery_index(recovery, copy.bytes, copy.size), FASTER_OK);
+        CHECK_INT(faster_recovery_log(recovery, facts.index_start, facts.final),
+                  FASTER_OK);
+        CHECK(faster_recovery_finish(recovery) ==
+                  (address % 32 == 0 ? FASTER_OK : FASTER_E_CORRUPT),
+              "%" PRIu64, address);
+        faster_recovery_free(recovery);
+        vault_end(vault);
+        free(copy.bytes);
+    }
+    free(good.bytes);
+    vault_free(vault);
+}
+
 HARNESS_MAIN(TEST(c6_pages_behind_a_word_log), TEST(c6_pages_behind_a_wide_log),
              TEST(c6_pages_behind_a_text_log), TEST(c9_pages_go_to_a_new_generation),
              TEST(restored_stores_go_on), TEST(damaged_pages_are_found),
              TEST(c9_the_next_version_of_pages_is_left), TEST(the_index_comes_back),
              TEST(damaged_blocks_are_found), TEST(senseless_streams_are_refused),
-             TEST(senseless_pairs_are_refused))
+             TEST(senseless_pairs_are_refused), TEST(f86_pages_lead_to_records_only),
+             TEST(r5_invalid_records_are_passed_over),
+             TEST(f86_entries_lead_to_records_only),
+             TEST(begin_is_not_behind_the_device))
