@@ -8,13 +8,12 @@ from pathlib import Path
 
 import nox
 
-ROOT = Path(__file__).parent
-sys.path.insert(0, str(ROOT / ".ci"))
-from environments import ctest, install, matrix, tested  # noqa: E402 - found above
+sys.path.insert(0, str(Path(__file__).parent / ".ci"))
+import environments as ci
 
-PLUGINS = ("codecs", "devices-file", "devices-uring")  # one more word for a new one
+PLUGINS = ("codecs", "checkpoint", "devices-file", "devices-uring")  # or one more
 PACKAGES = ("core", *PLUGINS)
-MATRIX = matrix(PLUGINS)
+MATRIX = ci.matrix(PLUGINS)
 NAMES = [f"{python} {'+'.join(some) or 'none'}" for python, some in MATRIX]
 nox.options.sessions = ["tests", "lint", "types"]
 nox.options.download_python = "never"
@@ -23,7 +22,7 @@ nox.options.download_python = "never"
 @nox.session
 def quickstart(session: nox.Session) -> None:
     """Build and install the store; let it count words, and hold more than memory."""
-    session.install("./packages/core", "./packages/devices-file")
+    session.install(*(f"./packages/{name}" for name in ("core", *PLUGINS[1:3])))
     for demo in ("wordcount", "larger-than-memory"):
         session.run("python", "-m", "pyfaster", "demo", demo)
 
@@ -33,22 +32,33 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session, plugins: tuple[str, ...]) -> None:
     """Run the tests against installed wheels, with these plugins and no others."""
     first = (session.python, plugins) == (MATRIX[0][0], PLUGINS)
-    group, chosen = tested(plugins, PLUGINS, first=first)
-    install(session, group, ("core", *plugins))
+    group, chosen = ci.tested(plugins, PLUGINS, first=first)
+    ci.install(session, group, ("core", *plugins))
     session.run("pytest", *chosen, *session.posargs)
 
 
 @nox.session
-def native(session: nox.Session) -> None:
-    """Build and test the C core as it is shipped; no Python is involved."""
-    ctest(session, "release", *session.posargs)
+@nox.parametrize("kind", ["release", "asan", "tsan", "fuzz"])
+def native(session: nox.Session, kind: str) -> None:
+    """Test the C core: as shipped, ASan and UBSan, TSan for threads, libFuzzer."""
+    chosen = {"tsan": ["-L", "torture"], "fuzz": ["-R", "explore"]}
+    ci.ctest(session, kind, *chosen.get(kind, session.posargs))
 
 
 @nox.session
-@nox.parametrize("kind", ["asan", "tsan"])
-def native_sanitized(session: nox.Session, kind: str) -> None:
-    """Run all C tests under ASan and UBSan, those with threads also under TSan."""
-    ctest(session, kind, *(["-L", "torture"] if kind == "tsan" else []))
+def models(session: nox.Session) -> None:
+    """Check the models of the protocols with SPIN, which the system must have."""
+    session.run("python", "native/models/check.py", "-j", ci.JOBS, *session.posargs)
+
+
+@nox.session
+def crash(session: nox.Session) -> None:
+    """Judge what power cuts leave, so many states; kill stores, so many times each."""
+    states, kills = session.posargs or ("100000", "200")
+    ci.install(session, "test", ("core", "checkpoint", "devices-file"))
+    session.chdir("integration-tests")
+    session.run("python", "-m", "crash", "--states", states, "--workers", ci.JOBS)
+    session.run("python", "-m", "kill", "--cycles", kills)
 
 
 @nox.session
@@ -59,30 +69,20 @@ def cross(session: nox.Session) -> None:
 
 
 @nox.session
-def fuzz(session: nox.Session) -> None:
-    """Let libFuzzer look for inputs that break the core; needs clang."""
-    ctest(session, "fuzz", "-R", "explore")
-
-
-@nox.session
 def lint(session: nox.Session) -> None:
     """Check the form of Python and C."""
-    install(session, "lint")
+    ci.install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    files = [*ROOT.glob("native/[!b]*/**/*.[ch]"), *ROOT.glob("packages/*/csrc/*.[ch]")]
     style = "--style=file:native/.clang-format"
-    session.run("clang-format", "--dry-run", "--Werror", style, *map(str, files))
+    session.run("clang-format", "--dry-run", "--Werror", style, *ci.c_sources())
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types of all packages, and what users' code may rely on."""
-    install(session, "types", PACKAGES)
-    folders = ("packages/*/src/pyfaster*", "packages/*/typing_tests")
-    code = [path for folder in folders for path in ROOT.glob(folder)]
-    others = ["integration-tests", "benchmarks", ".ci", "noxfile.py"]
-    session.run("mypy", *map(str, code), *others)
+    ci.install(session, "types", PACKAGES)
+    session.run("mypy", *ci.typed_sources())
 
 
 @nox.session
@@ -100,14 +100,14 @@ def traps(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure against peers and write a report; takes long."""
-    install(session, "bench", PACKAGES)
+    ci.install(session, "bench", PACKAGES)
     session.run("python", "-m", "benchmarks.run", *session.posargs)
 
 
 @nox.session
 def bench_smoke(session: nox.Session) -> None:
     """Run every benchmark for a moment, to see that each still runs."""
-    install(session, "bench", PACKAGES)
+    ci.install(session, "bench", PACKAGES)
     session.run("python", "-m", "benchmarks.run", "--smoke")
 
 

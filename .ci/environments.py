@@ -26,6 +26,9 @@ JOBS = os.environ.get("PYFASTER_JOBS", "2")
 
 OLDEST = 11
 
+#: So many pairs of plugins are installed by themselves.
+PAIRS_MAX = 6
+
 #: The stable ABI, which the wheels use, needs a build with the GIL.
 PROBE = (
     "import sys, sysconfig, venv; print(sys.implementation.name, sys.version_info[1], "
@@ -66,15 +69,19 @@ def matrix(plugins: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
     Give pairs of a Python's version and the plugins to install there.
 
     The first Python gets no plugin, each alone, each pair and all; the others get none
-    and all. The folders of the Pythons are put on the PATH, where nox looks.
+    and all. Where that would be too many pairs, each gets its neighbour in the list.
+    The folders of the Pythons are put on the PATH, where nox looks.
     """
     found = find() or {sys.version_info.minor: Path(sys.executable).parent}
     os.environ["PATH"] = os.pathsep.join(
         [*map(str, found.values()), os.environ["PATH"]]
     )
     first, *others = (f"3.{minor}" for minor in sorted(found))
-    sizes = sorted({0, 1, min(2, len(plugins)), len(plugins)})
-    subsets = [some for size in sizes for some in combinations(plugins, size)]
+    duos = list(combinations(plugins, 2))
+    if len(duos) > PAIRS_MAX:
+        duos = list(zip(plugins, (*plugins[1:], plugins[0]), strict=True))
+    subsets = [(), *((one,) for one in plugins), *duos, plugins]
+    subsets = list(dict.fromkeys(subsets))  # few plugins: all may be a pair
     pairs = [(first, some) for some in subsets]
     return pairs + [(python, some) for python in others for some in ((), plugins)]
 
@@ -94,6 +101,19 @@ def tested(
     if plugins not in ((), known):
         return "test-plugins", chosen
     return "test", [*chosen, "packages/core/tests", "integration-tests"]
+
+
+def c_sources() -> list[str]:
+    """Give the files of C that have the house's form."""
+    found = [*ROOT.glob("native/[!b]*/**/*.[ch]"), *ROOT.glob("packages/*/csrc/*.[ch]")]
+    return [str(path) for path in found]
+
+
+def typed_sources() -> list[str]:
+    """Give what is checked for types: packages, and what users' code relies on."""
+    folders = ("packages/*/src/pyfaster*", "packages/*/typing_tests")
+    found = [str(path) for folder in folders for path in ROOT.glob(folder)]
+    return [*found, "integration-tests", "benchmarks", ".ci", "noxfile.py"]
 
 
 _built: dict[str, str] = {}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 PACKAGES = (
     "pyfaster",
+    "pyfaster-checkpoint",
     "pyfaster-devices-file",
     "pyfaster-devices-uring",
     "numpy",

@@ -20,7 +20,8 @@ KEYS_PER_BUCKET = 4
 #: Room for overflow buckets at four keys to a bucket.
 OVERFLOW = 1.08
 
-#: The largest share of a budget that an index may be given.
+#: The smallest and the largest share of a budget that an index may be given.
+FRACTION_MIN = 0.02
 FRACTION_MAX = 0.9
 
 KEY_SIZE = 8
@@ -75,3 +76,12 @@ def whole_share(items: int, value_size: int, times: int) -> Budget:
     """
     memory = data_bytes(items, value_size) // times
     return Budget(memory, min(index_bytes(items) / memory, FRACTION_MAX))
+
+
+def roomy(items: int, value_size: int, times: int) -> Budget:
+    """
+    Give a budget whose log has room for so many times the data.
+    """
+    index = index_bytes(items)
+    memory = index + data_bytes(items, value_size) * times
+    return Budget(memory, min(max(index / memory, FRACTION_MIN), FRACTION_MAX))

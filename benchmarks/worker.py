@@ -30,6 +30,8 @@ ROLES = {
     "latency": ("benchmarks.bars.latency", "Latency"),
     "tiered": ("benchmarks.bars.tiered", "Tiered"),
     "cold-lmdb": ("benchmarks.bars.cold_lmdb", "ColdLmdb"),
+    "checkpointed": ("benchmarks.bars.checkpointed", "Checkpointed"),
+    "recovered": ("benchmarks.bars.recovered", "Recovered"),
     "bounded": ("benchmarks.bars.bounded", "Bounded"),
 }
 

@@ -8,7 +8,8 @@ A block begins with ```python. Words behind that say what it needs beyond the co
 its dependencies: ```python needs=codecs,numpy. Blocks of a page share their names and
 run in order. Where a line is `print(...)  # text`, the text is what must be printed.
 Blocks of ```console hold commands behind `$` and what they print, with `...` for what
-differs from run to run; ```console status=1 says how the commands end.
+differs from run to run; ```console status=1 says how the commands end, needs= the same
+as above. A store is in the folder "counts" where what keeps one is installed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import house
 
 #: What a block may need, and the module that shows whether it is there.
 NEEDS = {
+    "checkpoint": "pyfaster_checkpoint",
     "codecs": "pyfaster_codecs",
     "devices-file": "pyfaster_devices_file",
     "numba": "numba",

@@ -25,6 +25,7 @@ import pytest
 
 import examples
 import house
+import pyfaster
 
 GROUPS = tomllib.loads(house.text(house.ROOT / "pyproject.toml"))["dependency-groups"]
 #: What nox installs wherever these tests run.
@@ -51,7 +52,7 @@ CONSOLE_PAGES = examples.pages("console")
 
 def test_every_fence_is_found() -> None:
     """No page hides an example from this test by its fence or its marks."""
-    marks = {"python": {"needs"}, "console": {"status"}}
+    marks = {"python": {"needs"}, "console": {"status", "needs"}}
     for language, known in marks.items():
         for page in house.files(".md"):
             found = examples.blocks(page, language)
@@ -94,12 +95,12 @@ def test_nox_runs_every_block() -> None:
 
 
 def test_pages_that_every_environment_runs() -> None:
-    """The README, the guide and the settings need no plugin but for files."""
+    """What they need beyond the core is said: files, and checkpoints of them."""
     for name in ("packages/core/README.md", "docs/settings.md"):
         page = house.ROOT / name
         assert examples.chosen(page, ()) == examples.blocks(page, "python") != []
     readme = house.ROOT / "README.md"
-    have = {"devices-file"}
+    have = {"devices-file", "checkpoint"}
     assert examples.chosen(readme, have) == examples.blocks(readme, "python") != []
     guide = house.ROOT / "docs" / "guide.md"
     have |= EVERYWHERE | OPTIONAL
@@ -154,8 +155,13 @@ def test_the_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
     """Commands end with the status that the page says, and print what it shows."""
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "one.py").write_text("total = total + one\n")
+    if {"checkpoint", "devices-file"} <= examples.installed():
+        with pyfaster.open(tmp_path / "counts", key=str, value=int) as store:
+            store["apples"] = 3
     checker = doctest.OutputChecker()
     for block in examples.blocks(page, "console"):
+        if block.needs - examples.installed():
+            continue
         for words, output in commands(block):
             assert words[0] == "pyfaster"
             done = python("-m", *words, folder=tmp_path)

@@ -52,6 +52,7 @@ COMPILED = {
 #: The only files that see such modules, below packages/.
 BOUNDARY = {
     "core/src/pyfaster/_cabi.py",
+    "core/src/pyfaster/_cabi_checkpoint.py",
     "core/src/pyfaster/_cabi_devices.py",
     "core/src/pyfaster/testing/_cabi.py",
     "devices-file/src/pyfaster_devices_file/_cabi.py",

@@ -55,6 +55,15 @@ class BarSettings:
 
         bounded_memory: Budget of the process whose memory is watched, in bytes.
 
+        checkpoint_items: Items of the store that checkpoints are taken of.
+
+        checkpoint_operations, checkpoint_batch: Operations of a pass, and how many
+            make a batch.
+
+        checkpoint_seconds: For how long passes are repeated, at least.
+
+        original_items: Items of the store beside which published figures stand.
+
         judged: False when sizes are too small for a verdict.
     """
 
@@ -81,6 +90,11 @@ class BarSettings:
     zipf_items: int = 4_194_000
     zipf_operations: int = 200_000
     bounded_memory: int = 128 << 20
+    checkpoint_items: int = 4_000_000
+    checkpoint_operations: int = 1_000_000
+    checkpoint_batch: int = 1_024
+    checkpoint_seconds: float = 3.0
+    original_items: int = 16_000_000
     rounds: int = 5
     seed: int = 1
     judged: bool = True
@@ -110,6 +124,11 @@ SMOKE = BarSettings(
     zipf_items=16_000,
     zipf_operations=1_000,
     bounded_memory=4 << 20,
+    checkpoint_items=16_000,
+    checkpoint_operations=2_000,
+    checkpoint_batch=256,
+    checkpoint_seconds=0.02,
+    original_items=16_000,
     rounds=1,
     judged=False,
 )

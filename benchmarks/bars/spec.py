@@ -179,6 +179,105 @@ DEVICE_BARS = (
     ),
 )
 
+#: Sizes, as they stand in the text of several bars.
+SMALL = "8 B keys and values, all in memory"
+
+
+def checkpoint_bars(scheme: str) -> tuple[Bar, ...]:
+    """
+    Give the bars on checkpoints and recovery of a store on a device.
+    """
+    return (
+        *(
+            Bar(
+                f"checkpoint-{mode}-{scheme}",
+                "checkpoint-traffic",
+                f"YCSB A, zipf 0.99, {what} by one thread, on {scheme}, {SMALL}: speed "
+                "while another thread takes snapshots one behind the other, relative "
+                "to that without",
+                AT_LEAST,
+                0.7,
+                "x speed",
+            )
+            for mode, what in (
+                ("single", "single operations"),
+                ("batch", "batches of 1,024"),
+            )
+        ),
+        Bar(
+            f"checkpoint-p999-{scheme}",
+            "checkpoint-traffic",
+            f"the same single operations on {scheme}: how much longer the 99.9th "
+            "percentile is while snapshots are taken",
+            AT_MOST,
+            5.0,
+            "ms",
+        ),
+        *(
+            Bar(
+                f"checkpoint-time-{kind}-{scheme}",
+                "checkpoint-times",
+                f"a checkpoint on {scheme}, {what}, {SMALL}: time relative to that of "
+                "a plain loop that writes as many bytes to a file and syncs it",
+                AT_MOST,
+                1.3,
+                "x time",
+            )
+            for kind, what in (
+                ("snapshot", "a snapshot with its index"),
+                ("fold-over", "a fold-over with its index after all items changed"),
+                ("incremental", "an incremental one after a quarter of them changed"),
+            )
+        ),
+        Bar(
+            f"checkpoint-bytes-{scheme}",
+            "checkpoint-times",
+            f"an incremental checkpoint on {scheme} after 1 % of the items changed: "
+            "bytes relative to those of the snapshot",
+            AT_MOST,
+            0.05,
+            "x bytes",
+        ),
+        *recovery_bars(scheme),
+    )
+
+
+def recovery_bars(scheme: str) -> tuple[Bar, ...]:
+    """
+    Give those on recovery.
+    """
+    return (
+        *(
+            Bar(
+                f"checkpoint-recovery-{kind}-{scheme}",
+                "checkpoint-recovery",
+                f"opening a store on {scheme} from a {kind} and its copy of the index: "
+                "bytes read in a second, relative to reads of the same files from "
+                "beginning to end; nothing is in the system's cache",
+                AT_LEAST,
+                0.6,
+                "x rate",
+            )
+            for kind in ("snapshot", "fold-over")
+        ),
+        *(
+            Bar(
+                f"checkpoint-replay-{kind}-{scheme}",
+                "checkpoint-recovery",
+                f"opening a store on {scheme} from a {kind} without a copy of the "
+                "index: records in a second, relative to the lower of 5 M for each "
+                "core and 60 % of the rate of reads from beginning to end",
+                AT_LEAST,
+                1.0,
+                "x rate",
+            )
+            for kind in ("snapshot", "fold-over")
+        ),
+    )
+
+
+CHECKPOINT_BARS = (*checkpoint_bars("file"), *checkpoint_bars("uring"))
+
 BARS = (
     *singles("declared sizes", ""),
     *singles("plain bytes", "-varlen"),
@@ -262,10 +361,11 @@ BARS = (
         "x time",
     ),
     *DEVICE_BARS,
+    *CHECKPOINT_BARS,
 )
 
 #: Measurements without a bar.
-ORIENTATION_GROUPS = ("latency",)
+ORIENTATION_GROUPS = ("latency", "checkpoint-original")
 
 GROUPS = (
     "singles",
@@ -279,6 +379,10 @@ GROUPS = (
     "device-reads",
     "device-zipf",
     "device-budget",
+    "checkpoint-traffic",
+    "checkpoint-times",
+    "checkpoint-recovery",
+    "checkpoint-original",
 )
 
 

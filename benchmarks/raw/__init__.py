@@ -99,6 +99,17 @@ class Raw:
         said = self._ask("read", seconds, 0, READ_DEPTH, seed, block, *flat)
         return said["reads"] / said["seconds"]
 
+    def scan(self, parts: Sequence[tuple[str, int]]) -> float:
+        """
+        Read files from beginning to end; give bytes in a second.
+
+        Args:
+            parts: Files, and how many of their bytes are data.
+        """
+        flat = [str(word) for part in parts for word in part]
+        said = self._ask("scan", WRITE_DEPTH, *flat)
+        return said["bytes"] / said["seconds"]
+
     def _ask(self, *words: object) -> dict[str, float]:
         said: dict[str, float] = json.loads(run([str(self._program), *map(str, words)]))
         return said

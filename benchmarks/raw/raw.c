@@ -2,13 +2,15 @@
 /*
  * raw.c: what a file system gives to a program that wants nothing but bytes
  *
- * Two loops around io_uring's system calls, past the system's cache, from one thread:
- * large writes one behind the other into a new file, and reads of a block at random
- * places of files that are there.  Nothing of the store is in it, so that the store's
- * rates have something to be compared with.  Prints one line of JSON.
+ * Loops around io_uring's system calls, past the system's cache, from one thread:
+ * large writes one behind the other into a new file; reads of a block at random
+ * places of files that are there; and large reads of them from beginning to end.
+ * Nothing of the store is in it, so that the store's rates have something to be
+ * compared with.  Prints one line of JSON.
  *
  *   raw write FILE MIB DEPTH
  *   raw read SECONDS COUNT DEPTH SEED BLOCK FILE BYTES [FILE BYTES ...]
+ *   raw scan DEPTH FILE BYTES [FILE BYTES ...]
  *
  * A read run ends after SECONDS, or after COUNT reads if that is not 0.  Only the
  * first BYTES of a FILE are read, so that holes behind the data do not flatter.
@@ -220,6 +222,14 @@ static void run_write(const char *path, uint64_t spans, uint32_t depth) {
 /* ---- reading -----------------------------------------------------------------------
  */
 
+static int open_part(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    if (fd < 0) {
+        stop(path, errno);
+    }
+    return fd;
+}
+
 static void open_targets(struct targets *targets, int count, char **words) {
     for (int at = 0; at + 1 < count && targets->count < FILES_MAX; at += 2) {
         struct target *target = &targets->list[targets->count];
@@ -227,10 +237,7 @@ static void open_targets(struct targets *targets, int count, char **words) {
         if (target->blocks == 0) {
             continue;
         }
-        target->fd = open(words[at], O_RDONLY | O_DIRECT | O_CLOEXEC);
-        if (target->fd < 0) {
-            stop(words[at], errno);
-        }
+        target->fd = open_part(words[at]);
         targets->blocks += target->blocks;
         targets->count++;
     }
@@ -285,6 +292,61 @@ static void run_read(const struct targets *targets, double seconds, uint64_t mos
     free(buffers);
 }
 
+/* ---- from beginning to end ---------------------------------------------------------
+ */
+
+/* Reads a file's first bytes, a span at a time; gives how many there were. */
+static uint64_t scan_part(struct ring *ring, char *buffers, uint32_t depth, int fd,
+                          uint64_t bytes) {
+    uint64_t spans = (bytes + SPAN - 1) / SPAN, asked = 0, done = 0, got = 0;
+    uint32_t fresh = 0;
+    for (; asked < depth && asked < spans; asked++, fresh++) {
+        ring_ask(ring, IORING_OP_READ, fd, buffers + asked * SPAN, SPAN, asked * SPAN,
+                 asked);
+    }
+    while (done < spans) {
+        ring_turn(ring, fresh);
+        fresh = 0;
+        uint64_t name;
+        int32_t result;
+        while (ring_take(ring, &name, &result)) {
+            if (result < 0) {
+                stop("scan", -result);
+            }
+            got += (uint64_t)result;
+            done++;
+            if (asked < spans) {
+                ring_ask(ring, IORING_OP_READ, fd, buffers + name * SPAN, SPAN,
+                         asked * SPAN, name);
+                asked++;
+                fresh++;
+            }
+        }
+    }
+    return got;
+}
+
+static void run_scan(int count, char **words, uint32_t depth) {
+    struct ring ring;
+    char *buffers = aligned((size_t)depth * SPAN);
+    uint64_t got = 0;
+    ring_open(&ring);
+    double begin = now();
+    for (int at = 0; at + 1 < count; at += 2) {
+        uint64_t bytes = strtoull(words[at + 1], NULL, 10);
+        int fd = open_part(words[at]);
+        uint64_t had = scan_part(&ring, buffers, depth, fd, bytes);
+        if (had < bytes) {
+            stop(words[at], EIO);
+        }
+        got += bytes;
+        (void)close(fd);
+    }
+    (void)printf("{\"bytes\": %llu, \"seconds\": %.6f}\n", (unsigned long long)got,
+                 now() - begin);
+    free(buffers);
+}
+
 /* ---- the program -------------------------------------------------------------------
  */
 
@@ -312,8 +374,13 @@ int main(int count, char **words) {
                  depth_of(words[4]), strtoull(words[5], NULL, 10));
         return 0;
     }
+    if (count >= 5 && strcmp(words[1], "scan") == 0) {
+        run_scan(count - 3, words + 3, depth_of(words[2]));
+        return 0;
+    }
     (void)fprintf(stderr,
                   "usage: raw write FILE MIB DEPTH\n"
-                  "       raw read SECONDS COUNT DEPTH SEED BLOCK FILE BYTES ...\n");
+                  "       raw read SECONDS COUNT DEPTH SEED BLOCK FILE BYTES ...\n"
+                  "       raw scan DEPTH FILE BYTES ...\n");
     return 2;
 }

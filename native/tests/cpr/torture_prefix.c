@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Checkpoints of every kind are taken while sessions work on a store far larger than
  * its memory, and each is recovered at once: what comes back is, for each session,
- * exactly its updates up to its commit point (C1 to C6, C9, C11, X05, X06, X07, T06). */
+ * exactly its updates up to its commit point (C1 to C6, C9, C11, X05, X06, X07, T06,
+ * T19). */
 #include "cpr/cpr_kit.h"
 
 enum {

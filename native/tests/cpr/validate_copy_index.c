@@ -179,7 +179,7 @@ static void i1_entries_of_overflow_buckets_are_there_once(void) {
     copy_kit_close(&kit);
 }
 
-/* An entry that is being inserted: who replays the log finds its record. */
+/* T10: an entry that is being inserted; who replays the log finds its record. */
 static void i2_tentative_words_are_dropped(void) {
     struct copy_kit kit = copy_kit_open(KIT_WORD);
     put_keys(&kit, 0, 10);

@@ -15,10 +15,18 @@ from typer.testing import CliRunner, Result
 
 import pyfaster
 from pyfaster._cli import make_app
-from pyfaster._demo import _wordcount
+from pyfaster._demo import _survival, _wordcount
 from pyfaster._registry import registry
 
 SEED = 7
+
+MISSING = "There is no plugin for checkpoints here."
+
+
+@pytest.fixture(autouse=True)
+def without_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is installed, nothing is killed; that has its own tests."""
+    monkeypatch.setattr(_survival, "what_is_missing", lambda: MISSING)
 
 
 def run(*arguments: str) -> Result:
@@ -83,6 +91,50 @@ def test_people_see_bars_and_rates(folder: Path) -> None:
     assert result.exit_code == 0
     for said in ("█", "operations/s", "MiB", "every count of both ways equals"):
         assert said in result.stdout
+
+
+def test_what_is_missing_is_said(folder: Path) -> None:
+    """Without checkpoints the two ways are counted, and what to install is said."""
+    result = run(str(folder))
+    assert result.exit_code == 0
+    assert MISSING in " ".join(result.stdout.split())
+    data = json.loads(run(str(folder), "--json").stdout)
+    assert (data["survival"], data["missing"]) == (None, MISSING)
+    assert data["correct"] is True
+
+
+def survived(committed: int, found: int) -> _survival.Survival:
+    """A count after a kill, with one session and one word."""
+    wrong = () if found == 2 else (_wordcount.Difference("after", "self", 2, found),)
+    session = _survival.Resumed("counter 0", words=9, promised=5, committed=committed)
+    return _survival.Survival(3, "0123-4567", (session,), 0.25, wrong)
+
+
+@pytest.mark.parametrize(
+    ("survival", "said"),
+    [
+        (survived(5, 2), "every count is right after the kill"),
+        (survived(4, 2), "counter 0 lost what was promised"),
+        (survived(5, 3), "after: self: expected 2, found 3"),
+    ],
+)
+def test_what_a_kill_took_is_told(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    survival: _survival.Survival,
+    said: str,
+) -> None:
+    """Points and counts are shown; a lost promise and a wrong count end with 1."""
+    monkeypatch.setattr(_survival, "what_is_missing", lambda: None)
+    monkeypatch.setattr(_survival, "survive", lambda *arguments: survival)
+    result = run(str(folder))
+    assert said in result.stdout
+    assert "killed by SIGKILL after checkpoint 3" in " ".join(result.stdout.split())
+    assert "0123-4567" in result.stdout
+    right = said.startswith("every")
+    assert result.exit_code == (0 if right else 1)
+    data = json.loads(run(str(folder), "--json").stdout)
+    assert (data["correct"], data["survival"]["correct"]) == (right, right)
 
 
 def test_a_wrong_count_is_found_and_shown(

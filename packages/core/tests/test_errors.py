@@ -24,7 +24,9 @@ CLASSES = [
 ]
 
 BUILTINS = {
+    "CheckpointBusyError": RuntimeError,
     "CheckpointFailedError": RuntimeError,
+    "CheckpointNotFoundError": LookupError,
     "ClosedError": RuntimeError,
     "CodecError": TypeError,
     "ConfigError": ValueError,
@@ -42,10 +44,12 @@ BUILTINS = {
     "OutOfMemoryError": MemoryError,
     "PluginError": RuntimeError,
     "PluginMissingError": ImportError,
+    "ReadOnlyError": PermissionError,
     "SessionBusyError": RuntimeError,
     "StoreFullError": MemoryError,
     "StoreLockedError": BlockingIOError,
     "TooManySessionsError": RuntimeError,
+    "UnknownSessionError": LookupError,
     "UnsupportedFormatError": ValueError,
     "ValueTooLargeError": ValueError,
 }

@@ -46,22 +46,6 @@ def test_a_path_needs_a_device(
     assert line in str(caught.value)
 
 
-def test_a_durable_store_needs_checkpoints() -> None:
-    """A device alone does not make a store that survives; the way out is named."""
-
-    class Tape:
-        @pyfaster.hookimpl
-        def pyfaster_devices(self) -> list[pyfaster.DeviceScheme]:
-            return [pyfaster.DeviceScheme("tape", print)]
-
-    pyfaster.register(Tape(), name="tape")
-    try:
-        with pytest.raises(PluginMissingError, match="durable=False"):
-            pyfaster.open("tape:data")
-    finally:
-        pyfaster.unregister("tape")
-
-
 @pytest.mark.parametrize(
     ("path", "device"), [(None, "file"), (":memory:", "file"), ("uring:x", "file")]
 )

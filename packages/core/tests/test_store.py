@@ -18,7 +18,6 @@ import pyfaster
 from pyfaster.errors import (
     ClosedError,
     ConfigError,
-    PluginMissingError,
     SessionBusyError,
     StoreFullError,
     TooManySessionsError,
@@ -468,22 +467,3 @@ def test_repr_tells_what_it_is(store: pyfaster.FasterKv[str, int]) -> None:
     assert repr(store) == "<FasterKv ':memory:' utf8 -> int64, open>"
     store.close()
     assert repr(store) == "<FasterKv ':memory:' utf8 -> int64, closed>"
-
-
-def test_checkpoints_need_a_provider(store: pyfaster.FasterKv[str, int]) -> None:
-    """Without a provider checkpoint() says what to install; with one, what to open."""
-    with pytest.raises(PluginMissingError) as caught:
-        store.checkpoint()
-    assert "not part of this version yet" in str(caught.value)
-
-    class Provider:
-        @pyfaster.hookimpl
-        def pyfaster_checkpoint_provider(self) -> object:
-            return self
-
-    pyfaster.register(Provider(), name="provider")
-    try:
-        with pytest.raises(ConfigError, match="in memory"):
-            store.checkpoint()
-    finally:
-        pyfaster.unregister("provider")

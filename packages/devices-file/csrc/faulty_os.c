@@ -92,8 +92,15 @@ static int faulty_measure_file(const struct os *os, os_file file,
                                struct os_measure *measure) {
     const struct faulty_rule *rule = judge(os, FAULTY_MEASURE_FILE);
     const struct os *system = faulty_of(os)->system;
-    return rule != NULL ? (int)rule->result
-                        : system->measure_file(system, file, measure);
+    if (rule != NULL && rule->result < 0) {
+        return (int)rule->result;
+    }
+    int status = system->measure_file(system, file, measure);
+    if (rule != NULL) {
+        measure->plain = false;
+        measure->gone = true;
+    }
+    return status;
 }
 
 static int faulty_align_file(const struct os *os, os_file file,

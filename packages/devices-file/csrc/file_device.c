@@ -432,13 +432,15 @@ no_lock:
     return status;
 }
 
-static void fill_table(struct file_device *context, struct faster_device *device) {
+static void fill_table(struct file_device *context, bool read_only,
+                       struct faster_device *device) {
     struct segments_geometry geometry = segments_geometry(context->segments);
     *device = (struct faster_device){
         .abi = FASTER_DEVICE_ABI,
         .size = sizeof *device,
         .context = context,
-        .capabilities = FASTER_DEVICE_TRUNCATES | FASTER_DEVICE_FLUSHES,
+        .capabilities = read_only ? FASTER_DEVICE_SHARED
+                                  : FASTER_DEVICE_TRUNCATES | FASTER_DEVICE_FLUSHES,
         .sector_size = geometry.sector_size,
         .alignment = geometry.alignment,
         .read = file_read,
@@ -481,7 +483,7 @@ int file_device_open(const struct segments_settings *settings, uint32_t threads,
         file_free(opened);
         return status;
     }
-    fill_table(opened, device);
+    fill_table(opened, settings->read_only, device);
     return 0;
 }
 

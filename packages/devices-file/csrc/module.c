@@ -26,6 +26,7 @@ int file_open(const struct file_settings *settings, const void *faults, void **d
         .direct = settings->direct,
         .fresh = settings->fresh != 0,
         .preallocate = settings->preallocate != 0,
+        .read_only = settings->read_only != 0,
     };
     const struct faulty_os *faulty = faults;
     struct segments_problem problem = {0};

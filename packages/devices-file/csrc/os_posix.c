@@ -63,7 +63,8 @@ static int posix_make_directory(const struct os *os, os_file parent, const char 
 static int posix_open_file(const struct os *os, os_file directory, const char *name,
                            uint32_t flags, os_file *file) {
     /* Without O_NONBLOCK a fifo under our name would hold the opener for ever. */
-    int how = O_RDWR | O_NOFOLLOW | O_NONBLOCK;
+    int how = O_NOFOLLOW | O_NONBLOCK;
+    how |= (flags & OS_READ) != 0 ? O_RDONLY : O_RDWR;
     how |= (flags & OS_CREATE) != 0 ? O_CREAT | O_EXCL : 0;
     how |= (flags & OS_DIRECT) != 0 ? posix_direct_flag() : 0;
     os_file opened;
@@ -142,6 +143,7 @@ static int posix_measure_file(const struct os *os, os_file file,
     }
     measure->size = (uint64_t)found.st_size;
     measure->plain = S_ISREG(found.st_mode) && found.st_nlink == 1;
+    measure->gone = S_ISREG(found.st_mode) && found.st_nlink == 0;
     return 0;
 }
 

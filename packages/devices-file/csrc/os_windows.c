@@ -176,7 +176,8 @@ static int windows_open_file(const struct os *os, os_file directory, const char 
                              uint32_t flags, os_file *file) {
     (void)os;
     bool create = (flags & OS_CREATE) != 0, direct = (flags & OS_DIRECT) != 0;
-    ACCESS_MASK access = FILE_GENERIC_READ | FILE_GENERIC_WRITE | DELETE;
+    ACCESS_MASK access = FILE_GENERIC_READ;
+    access |= (flags & OS_READ) != 0 ? 0u : FILE_GENERIC_WRITE | DELETE;
     ULONG options = FILE_NON_DIRECTORY_FILE;
     options |= direct ? FILE_NO_INTERMEDIATE_BUFFERING : 0u;
     /* A handle for appending only cannot be direct. */
@@ -301,8 +302,9 @@ static int windows_measure_file(const struct os *os, os_file file,
     }
     const DWORD others = FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_DIRECTORY;
     measure->size = (uint64_t)found.nFileSizeHigh << 32 | found.nFileSizeLow;
-    measure->plain =
-        (found.dwFileAttributes & others) == 0 && found.nNumberOfLinks == 1;
+    bool file = (found.dwFileAttributes & others) == 0;
+    measure->plain = file && found.nNumberOfLinks == 1;
+    measure->gone = file && found.nNumberOfLinks == 0;
     return 0;
 }
 

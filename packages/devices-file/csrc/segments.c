@@ -187,13 +187,40 @@ static int find_read(const struct segments *segments, uint64_t number,
     return 0;
 }
 
-int segments_pin_read(struct segments *segments, uint64_t offset, uint64_t length,
+static int find_known(struct segments *segments, uint64_t offset, uint64_t length,
                       struct segments_piece *piece) {
     measure_piece(segments, offset, length, piece);
     os_lock_enter(&segments->table_lock);
     int status = find_read(segments, offset >> segments->shift, piece);
     os_lock_leave(&segments->table_lock);
     return status;
+}
+
+/* Look whether another process has made a file since; -ENOENT if it has not. */
+static int look_for(struct segments *segments, uint64_t number) {
+    struct segments_problem unused;
+    int status = 0;
+    os_lock_enter(&segments->change_lock);
+    /* Only holders of this lock change the table. */
+    struct segment **slot = slot_of(segments, number);
+    if (slot == NULL || *slot == NULL) {
+        status = segments_adopt(segments, number << segments->shift, &unused);
+    }
+    os_lock_leave(&segments->change_lock);
+    return status;
+}
+
+int segments_pin_read(struct segments *segments, uint64_t offset, uint64_t length,
+                      struct segments_piece *piece) {
+    int status = find_known(segments, offset, length, piece);
+    if (!segments->read_only || piece->kind == SEGMENTS_FILE) {
+        return status;
+    }
+    int found = look_for(segments, offset >> segments->shift);
+    if (found == 0) {
+        return find_known(segments, offset, length, piece);
+    }
+    return found == -ENOENT ? status : found;
 }
 
 /* Returns SEGMENTS_ABSENT for a file that may be made.  Inside the table's lock. */

@@ -26,6 +26,11 @@
  *   A file comes into being as <base>.new, which is renamed when its header is safe.
  *   One that is left over was never used and is removed by the next open.
  *
+ *   A directory that another process owns may be opened for reading alone, by any
+ *   number of processes.  The owner goes on beside them: a file that it adds is whole
+ *   when its name appears, and is found by the first read that wants it; one that it
+ *   removes stays readable for whoever had it open.
+ *
  * Invariants
  *   I1  A file is pinned for writing only when its header, its name and the names of
  *       all files between it and the others are on stable storage.
@@ -41,6 +46,8 @@
  *       the directory is opened, before anything is changed.
  *   I6  A transfer that meets the end of the file inside a piece has met damage: it is
  *       an error of the device, and nothing is read as zeros.
+ *   I7  Opened for reading alone, nothing in the directory is made, changed, removed
+ *       or synced: `failed` is -EROFS from the beginning, so that I4 refuses it all.
  *
  * Ordering   `failed` needs none: whoever learns of a failure, learns it from a call
  *            that returned after the failure was stored.
@@ -48,10 +55,12 @@
  *            when it makes a file.
  * Threads    Any, at once; take_dirty and what follows it by one thread at a time.
  * Errors     -errno of the system; -EILSEQ for a file that is not the one expected;
- *            -ENOENT for bytes that are gone; -EFBIG for more than SEGMENTS_MAX files.
+ *            -ENOENT for bytes that are gone; -EFBIG for more than SEGMENTS_MAX files;
+ *            -EROFS for what I7 refuses.
  * Limits     SEGMENTS_MAX files; offsets of 63 bits; segments of 4 KiB to 1 TiB.
  * Source     none
- * Tests      tests/test_layout.py, tests/test_refusals.py, tests/test_faults.py
+ * Tests      tests/test_layout.py, tests/test_refusals.py, tests/test_faults.py,
+ *            tests/test_reading.py
  */
 #ifndef FASTER_FILE_SEGMENTS_H
 #define FASTER_FILE_SEGMENTS_H
@@ -78,6 +87,7 @@ struct segments_settings {
     uint32_t direct;       /* enum segments_direct */
     bool fresh;            /* remove the segments that are there, of whatever store */
     bool preallocate;      /* have the room of a whole segment when it is made */
+    bool read_only;        /* I7; what is not there is not made.  Never with `fresh` */
 };
 
 /* What was found out about the place. */
@@ -108,7 +118,8 @@ struct segments_piece {
 };
 
 /*
- * Open a directory, or make it, and check every segment in it.
+ * Open a directory, or make it, and check every segment in it; for reading alone one
+ * that is missing is -ENOENT.
  * Errors: `problem` has what is wrong with which file, when its kind is not 0.
  */
 int segments_open(const struct segments_settings *settings, const struct os *os,
@@ -143,7 +154,7 @@ bool segments_take_dirty(struct segments *segments, uint64_t *cursor,
                          struct segments_piece *piece);
 /* Note what came of a sync; a failure stays (I4).  Returns as segments_failed. */
 int segments_latch(struct segments *segments, int status);
-/* 0, or the status of the first sync that failed. */
+/* 0, or the status of the first sync that failed, or -EROFS (I7). */
 int segments_failed(const struct segments *segments);
 
 /* Remove the files that lie wholly below `offset`, lowest first. */

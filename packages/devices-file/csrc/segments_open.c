@@ -85,6 +85,11 @@ static int list_names(struct segments *segments, struct found *found) {
     return status;
 }
 
+static void free_names(struct found *found) {
+    free(found->bases);
+    free(found->unfinished);
+}
+
 /* ---- checking ----------------------------------------------------------------------
  */
 
@@ -104,6 +109,9 @@ static int read_header(struct segments *segments, os_file file,
     int status = os->measure_file(os, file, &measure);
     if (status != 0) {
         return status;
+    }
+    if (measure.gone && segments->read_only) {
+        return -ENOENT; /* its owner removed it just now */
     }
     if (!measure.plain) {
         return differs(problem, SEGMENTS_NOT_PLAIN, 0, 0);
@@ -158,8 +166,14 @@ static int open_segment(struct segments *segments, uint64_t base, os_file *file)
     char name[SEGMENT_NAME_SIZE];
     segment_name(name, base, SEGMENT_ENDING);
     uint32_t flags = segments->geometry.direct ? OS_DIRECT : 0u;
+    flags |= segments->read_only ? OS_READ : 0u;
     return segments->os->open_file(segments->os, segments->directory, name, flags,
                                    file);
+}
+
+/* What opening gives for a name that is no file's. */
+static bool means_no_file(int status) {
+    return status == -ELOOP || status == -ENXIO || status == -EISDIR;
 }
 
 /* Open a file that is listed and find out whether it is ours. */
@@ -167,7 +181,7 @@ static int open_and_read(struct segments *segments, uint64_t base, os_file *file
                          struct segments_problem *problem) {
     problem->base = base;
     int status = open_segment(segments, base, file);
-    if (status == -ELOOP || status == -ENXIO || status == -EISDIR) {
+    if (means_no_file(status)) {
         return differs(problem, SEGMENTS_NOT_PLAIN, 0, 0);
     }
     if (status != 0) {
@@ -180,9 +194,23 @@ static int open_and_read(struct segments *segments, uint64_t base, os_file *file
     return status;
 }
 
-/* Check one file, and keep it open in the table. */
-static int adopt(struct segments *segments, uint64_t base,
-                 struct segments_problem *problem) {
+/* Show a file that was checked. */
+static int show(struct segments *segments, uint64_t base, struct segment *segment,
+                struct segments_problem *problem) {
+    os_lock_enter(&segments->table_lock);
+    int status = segments_insert(segments, base >> segments->shift, segment);
+    if (status == 0) {
+        segments->floor = segments->first;
+    }
+    os_lock_leave(&segments->table_lock);
+    if (status == -EFBIG) {
+        (void)differs(problem, SEGMENTS_TOO_MANY, base, SEGMENTS_MAX);
+    }
+    return status;
+}
+
+int segments_adopt(struct segments *segments, uint64_t base,
+                   struct segments_problem *problem) {
     struct segment *segment = calloc(1, sizeof *segment);
     if (segment == NULL) {
         return -ENOMEM;
@@ -193,16 +221,13 @@ static int adopt(struct segments *segments, uint64_t base,
         return status;
     }
     /* An earlier process may have written and never synced it (segments.h I3). */
-    segment->dirty = true;
+    segment->dirty = !segments->read_only;
     status = check_label(segments, base, problem);
     if (status == 0) {
         status = check_size(segments, segment->file, problem);
     }
     if (status == 0) {
-        status = segments_insert(segments, base >> segments->shift, segment);
-        if (status == -EFBIG) {
-            (void)differs(problem, SEGMENTS_TOO_MANY, base, SEGMENTS_MAX);
-        }
+        status = show(segments, base, segment, problem);
     }
     if (status != 0) {
         (void)segments->os->close_file(segments->os, segment->file);
@@ -215,9 +240,11 @@ static int adopt_all(struct segments *segments, const struct found *found,
                      struct segments_problem *problem) {
     int status = 0;
     for (uint64_t i = 0; i < found->count && status == 0; i++) {
-        status = adopt(segments, found->bases[i], problem);
+        status = segments_adopt(segments, found->bases[i], problem);
+        if (status == -ENOENT && segments->read_only) {
+            status = 0; /* removed since it was listed */
+        }
     }
-    segments->floor = segments->count > 0 ? segments->first : 0;
     return status;
 }
 
@@ -266,14 +293,13 @@ static int take_stock(struct segments *segments, bool fresh,
         status = fresh ? clear(segments, &found, problem)
                        : adopt_all(segments, &found, problem);
     }
-    if (status == 0) {
+    if (status == 0 && !segments->read_only) {
         status = remove_unfinished(segments, &found);
+        if (status == 0) {
+            status = segments_sync_directory(segments, segments->directory);
+        }
     }
-    if (status == 0) {
-        status = segments_sync_directory(segments, segments->directory);
-    }
-    free(found.bases);
-    free(found.unfinished);
+    free_names(&found);
     return status;
 }
 
@@ -297,12 +323,13 @@ static int sync_parent(struct segments *segments, os_file directory) {
     return status;
 }
 
-/* Open a directory, made with access for its owner only if it is not there. */
+/* Open a directory, made with access for its owner only if it is not there and may be
+ * made. */
 static int enter(struct segments *segments, os_file parent, const char *name,
                  os_file *directory) {
     const struct os *os = segments->os;
     int status = os->open_directory(os, parent, name, directory);
-    if (status != -ENOENT) {
+    if (status != -ENOENT || segments->read_only) {
         return status;
     }
     status = os->make_directory(os, parent, name);
@@ -319,11 +346,11 @@ static int enter_place(struct segments *segments, const char *path) {
         return status;
     }
     status = enter(segments, root, FOLDER, &segments->directory);
-    if (status == 0) {
+    if (status == 0 && !segments->read_only) {
         status = segments_sync_directory(segments, root);
-    }
-    if (status == 0) {
-        status = sync_parent(segments, root);
+        if (status == 0) {
+            status = sync_parent(segments, root);
+        }
     }
     (void)segments->os->close_file(segments->os, root);
     return status;
@@ -353,6 +380,61 @@ static int probe_direct(struct segments *segments, struct os_alignment *alignmen
     return status == 0 ? removed : status;
 }
 
+/* Try a direct transfer on a segment that is there; -ENOENT for what only looked as if
+ * it were one, which is refused later. */
+static int probe_segment(struct segments *segments, uint64_t base,
+                         struct os_alignment *alignment) {
+    const struct os *os = segments->os;
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(name, base, SEGMENT_ENDING);
+    os_file file;
+    int status =
+        os->open_file(os, segments->directory, name, OS_READ | OS_DIRECT, &file);
+    if (status != 0) {
+        return means_no_file(status) ? -ENOENT : status;
+    }
+    struct os_measure measure;
+    status = os->measure_file(os, file, &measure);
+    if (status == 0 && !measure.plain) {
+        status = -ENOENT;
+    }
+    if (status == 0) {
+        status = os->align_file(os, file, alignment);
+    }
+    if (status == 0) {
+        int64_t moved =
+            os->read_file(os, file, segments->block, SEGMENT_HEADER_SIZE, 0);
+        status = moved < 0 ? (int)moved : 0;
+    }
+    (void)os->close_file(os, file);
+    return status;
+}
+
+/* Try it on the first segment.  Where there is none, who insists gets the widest
+ * alignment that is accepted: the first file that is opened then decides. */
+static int probe_reading(struct segments *segments, bool insists,
+                         struct os_alignment *alignment) {
+    struct found found;
+    memset(&found, 0, sizeof found);
+    bool tried = false;
+    int status = list_names(segments, &found);
+    for (uint64_t i = 0; i < found.count && status == 0 && !tried; i++) {
+        status = probe_segment(segments, found.bases[i], alignment);
+        tried = status != -ENOENT;
+        status = tried ? status : 0;
+    }
+    free_names(&found);
+    if (status != 0 || tried) {
+        return status;
+    }
+    if (!insists) {
+        return -EOPNOTSUPP;
+    }
+    status = segments->os->align_file(segments->os, segments->directory, alignment);
+    alignment->transfer = SEGMENT_HEADER_SIZE;
+    return status;
+}
+
 static bool means_no_direct(int status) {
     return status == -EINVAL || status == -EOPNOTSUPP || status == -ENOSYS;
 }
@@ -362,7 +444,9 @@ static int find_geometry(struct segments *segments, uint32_t direct,
     struct os_alignment alignment = {0, 0};
     int status = 0;
     if (direct != SEGMENTS_CACHED) {
-        status = probe_direct(segments, &alignment);
+        bool insists = direct == SEGMENTS_DIRECT;
+        status = segments->read_only ? probe_reading(segments, insists, &alignment)
+                                     : probe_direct(segments, &alignment);
         if (means_no_direct(status)) {
             status = differs(problem, SEGMENTS_NO_DIRECT, 0, 0);
         } else if (status == 0 && alignment.transfer > SEGMENT_HEADER_SIZE) {
@@ -457,6 +541,8 @@ static int segments_new(const struct segments_settings *settings, const struct o
         segments->shift++;
     }
     segments->preallocate = settings->preallocate;
+    segments->read_only = settings->read_only;
+    (void)segments_latch(segments, settings->read_only ? -EROFS : 0); /* I7 */
     segments->directory = OS_NOWHERE;
     *out = segments;
     return 0;
@@ -465,7 +551,8 @@ static int segments_new(const struct segments_settings *settings, const struct o
 static bool settings_are_sane(const struct segments_settings *settings) {
     uint64_t size = settings->segment_size;
     return size >= SEGMENT_SIZE_MIN && size <= SEGMENT_SIZE_MAX &&
-           (size & (size - 1)) == 0 && settings->direct <= SEGMENTS_TRY;
+           (size & (size - 1)) == 0 && settings->direct <= SEGMENTS_TRY &&
+           !(settings->fresh && settings->read_only);
 }
 
 int segments_open(const struct segments_settings *settings, const struct os *os,

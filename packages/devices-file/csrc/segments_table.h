@@ -5,7 +5,8 @@
  * Purpose    The struct behind segments.h, for the two files that fill and use it.
  * Model
  *   Slots for the numbers first ... first + count - 1; a number is base / segment_size.
- *   A slot is empty only for a file that was missing when the directory was opened.
+ *   A slot is empty only for a file that was missing when the directory was opened, or
+ *   that nobody has wanted since, when it is open for reading alone.
  *
  * Invariants
  *   I1  The slots, `first`, `count` and `floor` change only inside both locks, so that
@@ -52,6 +53,7 @@ struct segments {
     uint64_t segment_size;
     uint32_t shift; /* segment_size is 1 << shift */
     bool preallocate;
+    bool read_only; /* segments.h I7 */
     struct segments_geometry geometry;
     os_file directory;
     _Atomic int failed; /* segments.h I4 */
@@ -79,6 +81,11 @@ int segments_sync_directory(struct segments *segments, os_file directory);
 /* Show a file under its number; -EFBIG, -ENOMEM. */
 int segments_insert(struct segments *segments, uint64_t number,
                     struct segment *segment);
+
+/* Check the file of a base, and keep it open in the table; -ENOENT when there is none.
+ * Inside the lock of changes, or while nobody else knows the struct. */
+int segments_adopt(struct segments *segments, uint64_t base,
+                   struct segments_problem *problem);
 
 /* Make the file of a number, and those between it and the others. */
 int segments_make(struct segments *segments, uint64_t number);

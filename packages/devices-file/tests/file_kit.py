@@ -31,6 +31,7 @@ def settings(**changes: object) -> DeviceSettings:
         "generation": 1,
         "segment_size": SEGMENT,
         "fresh": False,
+        "read_only": False,
     }
     options = {name: changes[name] for name in changes if name not in fields}
     values = {name: changes.get(name, fields[name]) for name in fields}

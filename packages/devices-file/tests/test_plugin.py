@@ -31,6 +31,7 @@ def test_the_scheme() -> None:
     promised = {
         "directory": True,
         "durable": True,
+        "read_only": True,
         "truncates": True,
         "fork_safe": False,
     }

@@ -31,6 +31,7 @@ struct uring_options {
     uint32_t direct; /* 0 no, 1 yes, 2 where it is possible */
     uint32_t fresh;
     uint32_t preallocate;
+    uint32_t read_only;
 };
 
 /* What was found, and what it has done. */

@@ -63,15 +63,17 @@ typedef intptr_t os_file;
 /* No file; as a directory: names are paths from where the process stands. */
 #define OS_NOWHERE ((os_file)-1)
 
-/* How open_file opens; always for reading and writing. */
+/* How open_file opens; for reading and writing, if nothing else is said. */
 enum {
     OS_CREATE = 1, /* make it, with access for its owner only; -EEXIST if it is there */
-    OS_DIRECT = 2  /* past the system's cache; -EINVAL where that is not possible */
+    OS_DIRECT = 2, /* past the system's cache; -EINVAL where that is not possible */
+    OS_READ = 4    /* for reading alone, which a read-only file system grants */
 };
 
 struct os_measure {
     uint64_t size;
     bool plain; /* a regular file with one name */
+    bool gone;  /* a file that has lost its name since it was opened */
 };
 
 struct os_alignment {

@@ -327,13 +327,15 @@ static int open_ring(struct ring *ring, uint32_t depth,
     return ring_open(ring, entries, depth, calls == NULL ? &ring_system : calls);
 }
 
-static void fill_table(struct uring *uring, struct faster_device *device) {
+static void fill_table(struct uring *uring, bool read_only,
+                       struct faster_device *device) {
+    uint64_t promised = read_only ? FASTER_DEVICE_SHARED
+                                  : FASTER_DEVICE_TRUNCATES | FASTER_DEVICE_FLUSHES;
     *device = (struct faster_device){
         .abi = FASTER_DEVICE_ABI,
         .size = sizeof *device,
         .context = uring,
-        .capabilities =
-            FASTER_DEVICE_TRUNCATES | FASTER_DEVICE_FLUSHES | FASTER_DEVICE_DRIVEN,
+        .capabilities = promised | FASTER_DEVICE_DRIVEN,
         .sector_size = uring->geometry.sector_size,
         .alignment = uring->geometry.alignment,
         .read = uring_read,
@@ -382,7 +384,7 @@ int uring_device_open(const struct uring_settings *settings,
     uring->geometry = segments_geometry(uring->segments);
     uring->closing_call = settings->closing;
     uring->closing_context = settings->closing_context;
-    fill_table(uring, device);
+    fill_table(uring, settings->segments.read_only, device);
     return 0;
 }
 

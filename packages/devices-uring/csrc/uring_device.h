@@ -70,7 +70,7 @@ struct uring_figures {
     uint32_t sector_size;
     uint32_t direct;     /* 1: past the system's cache */
     uint32_t restricted; /* 1: the kernel refuses all but reads, writes and flushes */
-    int32_t failed;      /* 0, or the status of the first sync that failed */
+    int32_t failed;      /* as segments_failed */
     uint32_t reserved;
 };
 

@@ -91,6 +91,14 @@ def test_a_refused_ring_hands_over(
     assert not (tmp_path / "store").exists()
 
 
+def test_who_takes_over_only_reads_too(tmp_path: Path, substitute: Substitute) -> None:
+    """That nothing may change is handed on with everything else."""
+    script = Script().answer("setup", -errno.ENOSYS)
+    given = DeviceSettings(7, 3, SEGMENT, read_only=True)
+    open_uring(str(tmp_path / "store"), given, script=script)
+    assert [settings.read_only for _, settings in substitute.opened] == [True]
+
+
 @pytest.mark.fault("F83")
 @needs_ring
 @pytest.mark.parametrize("features", FEATURES)

@@ -33,6 +33,7 @@ def test_the_scheme_is_offered() -> None:
     """The plugin gives the scheme "uring"."""
     (scheme,) = _plugin.pyfaster_devices()
     assert (scheme.name, scheme.capabilities["durable"]) == ("uring", True)
+    assert scheme.capabilities["read_only"] is True
     assert scheme.factory is pyfaster_devices_uring.open_uring
 
 

@@ -23,7 +23,9 @@ from pyfaster._stats import SessionInfo, StoreStats
 from pyfaster._store import FasterKv
 from pyfaster._version import __version__
 from pyfaster.errors import (
+    CheckpointBusyError,
     CheckpointFailedError,
+    CheckpointNotFoundError,
     ClosedError,
     CodecError,
     ConfigError,
@@ -43,10 +45,12 @@ from pyfaster.errors import (
     PluginError,
     PluginMissingError,
     PluginWarning,
+    ReadOnlyError,
     SessionBusyError,
     StoreFullError,
     StoreLockedError,
     TooManySessionsError,
+    UnknownSessionError,
     UnsupportedFormatError,
     ValueTooLargeError,
 )
@@ -56,16 +60,19 @@ if TYPE_CHECKING:
     from pyfaster._config import StoreConfig
     from pyfaster._device_access import announce, open_device
     from pyfaster._plugins import load_plugins, register, unregister
+    from pyfaster.checkpoints import CheckpointInfo, RecoveryReport
     from pyfaster.hookspecs import DeviceScheme, hookimpl
     from pyfaster.protocols import Codec, CodecProvider, HashChoice
 
 #: Names whose modules are slow to import, or needed by plugins only.
 _LAZY = {
     "AsyncSession": "pyfaster._async",
+    "CheckpointInfo": "pyfaster.checkpoints",
     "Codec": "pyfaster.protocols",
     "CodecProvider": "pyfaster.protocols",
     "DeviceScheme": "pyfaster.hookspecs",
     "HashChoice": "pyfaster.protocols",
+    "RecoveryReport": "pyfaster.checkpoints",
     "StoreConfig": "pyfaster._config",
     "announce": "pyfaster._device_access",
     "hookimpl": "pyfaster.hookspecs",
@@ -100,7 +107,10 @@ __all__ = [
     "PENDING",
     "AsyncSession",
     "Bytes",
+    "CheckpointBusyError",
     "CheckpointFailedError",
+    "CheckpointInfo",
+    "CheckpointNotFoundError",
     "ClosedError",
     "Codec",
     "CodecError",
@@ -126,6 +136,8 @@ __all__ = [
     "PluginError",
     "PluginMissingError",
     "PluginWarning",
+    "ReadOnlyError",
+    "RecoveryReport",
     "ScanCursor",
     "Scanner",
     "Session",
@@ -137,6 +149,7 @@ __all__ = [
     "StoreStats",
     "TooManySessionsError",
     "UInt64",
+    "UnknownSessionError",
     "UnsupportedFormatError",
     "ValueTooLargeError",
     "__version__",

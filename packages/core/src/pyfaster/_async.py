@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyfaster import _cabi, _hot
 from pyfaster._builtin_codecs import hot_codec
-from pyfaster._session import DRAIN_S
+from pyfaster._session import DRAIN_S, open_address, what_commits
 from pyfaster.errors import ClosedError, ConfigError, DeadlineError, error_for
 
 if TYPE_CHECKING:
     from typing import Self
 
+    from pyfaster._commits import Commits
     from pyfaster.protocols import Codec
 
 K = TypeVar("K")
@@ -129,7 +130,16 @@ class AsyncSession(_hot.AsyncSession[K, V]):
             their way, and those that wait for room in memory or for the loop's turn.
     """
 
-    __slots__ = ("_bell", "_loop", "_name", "_timer", "_turns", "closed")
+    __slots__ = (
+        "_bell",
+        "_commits",
+        "_loop",
+        "_name",
+        "_number",
+        "_timer",
+        "_turns",
+        "closed",
+    )
 
     #: Whether `close` has been called.
     closed: bool
@@ -138,6 +148,8 @@ class AsyncSession(_hot.AsyncSession[K, V]):
     _bell: Bell | None
     _timer: asyncio.Handle | None
     _turns: int
+    _number: int
+    _commits: Commits | None
 
     def __new__(
         cls,
@@ -147,19 +159,24 @@ class AsyncSession(_hot.AsyncSession[K, V]):
         *,
         name: str | None = None,
         page_size: int = 0,
+        number: int = 0,
+        serial: int = 0,
+        commits: Commits | None = None,
     ) -> Self:
         """
         Open a session; as that of `Session`.
         """
         key = hot_codec(key_codec, key=True)
         value = hot_codec(value_codec)
-        address = _cabi.session_open(kv)
+        address = open_address(kv, number, serial)
         self = super().__new__(
             cls, address, kv, key, value, kv.handle, page_size, kv.waits
         )
         self._name = name
         self._loop = self._bell = self._timer = None
         self._turns = 0
+        self._number = number
+        self._commits = commits
         self.closed = False
         return self
 
@@ -169,6 +186,42 @@ class AsyncSession(_hot.AsyncSession[K, V]):
         What the session is called.
         """
         return self._name
+
+    @property
+    def number(self) -> int:
+        """
+        What checkpoints know the session by; 0 where there are none.
+        """
+        return self._number
+
+    @property
+    def committed_serial(self) -> int:
+        """
+        The last serial number that a crash cannot take back; see `Session`.
+        """
+        commits = self._commits
+        return 0 if commits is None else commits.serial_of(self._number)
+
+    async def wait_committed(
+        self, serial: int | None = None, timeout: float | None = None
+    ) -> None:
+        """
+        Wait until a crash cannot take back the session's updates.
+
+        Args:
+            serial: Up to which; the session's last when None.
+
+            timeout: How long to wait; for ever when None.
+
+        Raises:
+            DeadlineError, ClosedError, ConfigError: As from `Session.wait_committed`.
+
+        Units: seconds.
+        """
+        wanted = self.serial if serial is None else serial
+        if wanted > self.committed_serial:
+            commits = what_commits(self._commits, wanted, timeout)
+            await commits.wait_async(self._number, wanted, timeout)
 
     # --- operations of several steps ------------------------------------------------
 
@@ -306,6 +359,8 @@ class AsyncSession(_hot.AsyncSession[K, V]):
         if self.closed:
             return
         left = await self._drain(timeout)
+        if self._commits is not None:
+            self._commits.note(self._number, self.serial)
         self.closed = True
         self._unbind()
         self.abandon(ClosedError("the session was closed before the operation ended"))

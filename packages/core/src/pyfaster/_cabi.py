@@ -2,8 +2,9 @@
 """
 The boundary: what sees the C core's `ffi` and `lib`.
 
-The whole of it is this module for stores, `_cabi_devices` for devices, and
-`testing/_cabi` for what tests are made with; each is loaded when it is needed.
+The whole of it is this module for stores, `_cabi_devices` for devices,
+`_cabi_checkpoint` for checkpoints, and `testing/_cabi` for what tests are made with;
+each is loaded when it is needed.
 
 One boring function per C function, same name less the prefix, same argument order, for
 what is wide or rare; operations and batches go through `pyfaster._hot`. Each function
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyfaster import _hot
@@ -199,13 +201,21 @@ class Kv:
             )
 
 
-def kv_open(*, device: int = 0, **fields: int) -> Kv:
+def kv_open(
+    *,
+    device: int = 0,
+    generations: Sequence[tuple[int, int]] = (),
+    **fields: int,
+) -> Kv:
     """
     Open a store.
 
     Args:
         device: The address of a `struct faster_device`, which is the store's from now
             on; whoever calls keeps it alive. 0 for a store in memory.
+
+        generations: (first address, number) of the store's lives; the last is this
+            one. None given: one with the number 1.
 
         **fields: Those of `struct faster_kv_config`, but for `size`; 0, which is what
             is left out, has the meaning given there.
@@ -216,6 +226,9 @@ def kv_open(*, device: int = 0, **fields: int) -> Kv:
     size = ffi.sizeof("struct faster_kv_config")
     config = ffi.new("struct faster_kv_config *", {"size": size, **fields})
     config.device = ffi.cast("struct faster_device *", device)
+    lives = ffi.new("struct faster_generation[]", list(generations))
+    if generations:
+        config.generations, config.generation_count = lives, len(generations)
     out = ffi.new("struct faster_kv **")
     _check(lib.faster_kv_open(config, out), "opening a store")
     return Kv(out[0], waits=device != 0)

@@ -57,7 +57,11 @@ KEYS_PER_BUCKET = 4
 BUCKET_BYTES = 64
 MEMORY_MAX = 1 << 47
 SESSIONS_MAX = 4096
+#: A century.
+SECONDS_MAX = 3.2e9
 
+#: How a checkpoint is called.
+_TOKEN = re.compile("[0-9a-f]{16}-[0-9a-f]{16}")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|[KMGT]i?B)?\s*", re.IGNORECASE)
 _UNITS = {"b": 1} | {
     f"{letter}{infix}b": base**power
@@ -140,6 +144,7 @@ def index_bytes_for(expected_keys: int) -> int:
 
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(strict=True)]
+Seconds = Annotated[float, Field(ge=0.001, le=SECONDS_MAX)]
 
 
 class Settings(TypedDict, total=False):
@@ -159,6 +164,14 @@ class Settings(TypedDict, total=False):
     read_cache: int | str | None
     segment_size: int | str
     device_options: Mapping[str, object]
+    recover: str
+    checkpoint_every: float | None
+    checkpoint_on_close: bool
+    checkpoint_timeout: float
+    keep_checkpoints: int
+    keep_for: float | None
+    read_only: bool
+    checkpoint: str | None
 
 
 class StoreConfig(BaseModel):
@@ -198,6 +211,25 @@ class StoreConfig(BaseModel):
 
         device_options: What the device understands, by name; see its documentation.
 
+        recover: "latest" for the newest usable checkpoint; "none" to refuse a place
+            that holds some; or the token of one.
+
+        checkpoint_every: Seconds between checkpoints that are taken in the background;
+            None for none.
+
+        checkpoint_on_close: Whether `close()` takes a last one.
+
+        checkpoint_timeout: How long a checkpoint may take unless the call says.
+
+        keep_checkpoints: How many of the newest checkpoints stay.
+
+        keep_for: Seconds for which a checkpoint stays however many there are.
+
+        read_only: Whether the store is a checkpoint that is only looked at, while
+            another process may own the store.
+
+        checkpoint: With `read_only`, the token of the checkpoint; None for the newest.
+
     Raises:
         ConfigError: Settings are unknown, out of range or contradict each other.
 
@@ -220,6 +252,14 @@ class StoreConfig(BaseModel):
     read_cache: Annotated[Size, Field(ge=0, le=MEMORY_MAX)] | None = None
     segment_size: Size = SEGMENT_SIZE_DEFAULT
     device_options: Mapping[str, object] = Field(default_factory=dict)
+    recover: Annotated[str, Field(strict=True)] = "latest"
+    checkpoint_every: Seconds | None = None
+    checkpoint_on_close: Annotated[bool, Field(strict=True)] = True
+    checkpoint_timeout: Annotated[float, Field(ge=0, le=86_400)] = 600.0
+    keep_checkpoints: Annotated[int, Field(strict=True, ge=1, le=1 << 20)] = 2
+    keep_for: Seconds | None = None
+    read_only: Annotated[bool, Field(strict=True)] = False
+    checkpoint: Annotated[str, Field(strict=True)] | None = None
 
     def __init__(self, **settings: Unpack[Settings]) -> None:
         size = settings.get("page_size", False)
@@ -260,6 +300,18 @@ class StoreConfig(BaseModel):
             )
         return size
 
+    @field_validator("recover", "checkpoint")
+    @classmethod
+    def _check_token(cls, text: str | None, info: ValidationInfo) -> str | None:
+        words = ("latest", "none") if info.field_name == "recover" else (None,)
+        if text in words or (text is not None and _TOKEN.fullmatch(text)):
+            return text
+        also = ' "latest", "none", or' if info.field_name == "recover" else ""
+        raise ValueError(
+            f"{text!r} is no checkpoint; give{also} a token as store.checkpoints() and "
+            "`pyfaster checkpoints list` show it"
+        )
+
     def on_device(self) -> StoreConfig:
         """
         Give these settings with what a store on a device derives for itself: a budget,
@@ -283,6 +335,24 @@ class StoreConfig(BaseModel):
                 f"of {show_size(full.page_size)}; raise it to at least that"
             )
         return full
+
+    @model_validator(mode="after")
+    def _check_mount(self) -> StoreConfig:
+        if self.checkpoint is not None and not self.read_only:
+            raise ValueError(
+                f"checkpoint={self.checkpoint!r} is for read_only=True; to go on from "
+                f"there, give recover={self.checkpoint!r}"
+            )
+        if self.read_only and "recover" in self.model_fields_set:
+            raise ValueError(
+                "recover= and read_only=True contradict each other; checkpoint= says "
+                "which one is looked at"
+            )
+        if self.read_only and self.checkpoint_every is not None:
+            raise ValueError(
+                "checkpoint_every= and read_only=True contradict each other"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_memory(self) -> StoreConfig:

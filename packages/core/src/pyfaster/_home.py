@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pyfaster._cabi_devices import device_fields
 from pyfaster._devices import PythonDeviceServer, device_address
 from pyfaster.errors import ConfigError, DeviceError, StoreLockedError
 from pyfaster.protocols import DeviceFailure
@@ -27,6 +28,7 @@ except ImportError:  # Windows: there the device's own open files exclude others
 
 LOCK_NAME = "store.lock"
 CHECKPOINTS_NAME = "checkpoints"
+LOG_NAME = "log"
 
 #: Directories that this process has open, by device and inode: where the system has no
 #: lock, the same process must not get in twice all the same.
@@ -117,6 +119,12 @@ class Directory:
             "that one, or use another directory",
         )
 
+    def log_files(self) -> list[Path]:
+        """
+        The files of a log that lie there.
+        """
+        return sorted((self.path / LOG_NAME).glob("*.seg"))
+
     def refuse_checkpoints(self) -> None:
         """
         Refuse to begin anew where checkpoints are kept.
@@ -157,10 +165,13 @@ class Home:
         device: The device, or None for a store in memory.
 
         store_id: Seeds the checksums of its records.
+
+        unit: What the device writes as one; known when it was handed over.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.unit = 1
         self.device: Any = None
         self.store_id = 0
         self._directory: Directory | None = None
@@ -191,7 +202,15 @@ class Home:
         if self.device is None:
             return 0
         address, self._kept = device_address(self.device)
+        fields = device_fields(address)
+        self.unit = max(fields["sector_size"], fields["alignment"], 1)
         return address
+
+    def own(self, directory: Directory | None) -> None:
+        """
+        Keep a directory from now on, until `close`.
+        """
+        self._directory = directory
 
     @property
     def device_failures(self) -> tuple[DeviceFailure, ...]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from pyfaster import _cabi
@@ -18,7 +19,6 @@ from pyfaster.errors import (
     KEY_SIZE_MAX,
     ConfigError,
     FasterError,
-    PluginMissingError,
     error_for,
 )
 from pyfaster.protocols import (
@@ -31,10 +31,13 @@ from pyfaster.protocols import (
 
 if TYPE_CHECKING:
     from pyfaster._config import Settings, StoreConfig
+    from pyfaster._durable import Durability
+    from pyfaster.checkpoints import CheckpointFiles
 
     ConfigLike = StoreConfig | Mapping[str, Any] | str | os.PathLike[str]
     PathLike = str | os.PathLike[str]
     DeviceLike = str | NativeDevice | PythonDevice
+    CheckpointsLike = PathLike | CheckpointFiles
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -59,6 +62,7 @@ def open(
     path: PathLike | None = None,
     *,
     device: DeviceLike | None = None,
+    checkpoints: CheckpointsLike | None = None,
     config: ConfigLike | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[bytes, bytes]: ...
@@ -68,6 +72,7 @@ def open(
     *,
     key: type[K] | Codec[K],
     device: DeviceLike | None = None,
+    checkpoints: CheckpointsLike | None = None,
     config: ConfigLike | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[K, bytes]: ...
@@ -77,6 +82,7 @@ def open(
     *,
     value: type[V] | Codec[V],
     device: DeviceLike | None = None,
+    checkpoints: CheckpointsLike | None = None,
     config: ConfigLike | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[bytes, V]: ...
@@ -87,6 +93,7 @@ def open(
     key: type[K] | Codec[K],
     value: type[V] | Codec[V],
     device: DeviceLike | None = None,
+    checkpoints: CheckpointsLike | None = None,
     config: ConfigLike | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[K, V]: ...
@@ -97,6 +104,7 @@ def open(
     key: object,
     value: object,
     device: DeviceLike | None = None,
+    checkpoints: CheckpointsLike | None = None,
     config: ConfigLike | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[Any, Any]: ...
@@ -106,6 +114,7 @@ def open(
     key: object = bytes,
     value: object = bytes,
     device: DeviceLike | None = None,
+    checkpoints: CheckpointsLike | None = None,
     config: ConfigLike | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[Any, Any]:
@@ -123,6 +132,11 @@ def open(
         device: The device scheme for a path that names none; "file" when None. Or,
             without a path, a device itself.
 
+        checkpoints: Where checkpoints are kept: a directory, or what meets
+            `pyfaster.checkpoints.CheckpointFiles`. For a path it is its folder
+            "checkpoints"; a device itself has none unless this says. An object is
+            closed with the store.
+
         config: A `StoreConfig`, a mapping, or the path of a TOML file.
 
         **settings: Any setting of `StoreConfig`; wins over `config`.
@@ -136,6 +150,14 @@ def open(
         PluginMissingError: Something needs a distribution that is not installed; the
             message has the `pip install` line.
 
+        StoreLockedError: Another store has the directory open, here or in another
+            process; the message has its process id.
+
+        CorruptCheckpointError: There are checkpoints, and none is usable. Nothing was
+            changed.
+
+        UnsupportedFormatError: They are of another format, layout or codec.
+
         OutOfMemoryError: The system gives no memory.
 
     Units: sizes in bytes, or texts such as "512MiB".
@@ -147,6 +169,18 @@ def open(
     ...     store.rmw("apples", 2, merge="add")
     5
     """
+    return _open(path, key, value, device, checkpoints, config, settings)
+
+
+def _open(
+    path: Any,
+    key: object,
+    value: object,
+    device: DeviceLike | None,
+    checkpoints: CheckpointsLike | None,
+    config: ConfigLike | None,
+    settings: Settings,
+) -> FasterKv[Any, Any]:
     # Slow to import; a program that opens nothing does not pay for it.
     from pyfaster._config import make_config
     from pyfaster._registry import registry
@@ -156,28 +190,125 @@ def open(
     key_codec = codec_for(key, role="key", registry=registry)
     value_codec = codec_for(value, role="value", registry=registry)
     number = hash_for(full.hash, registry=registry)
+    request = Request(full, key_codec, value_codec, number)
     place = _place_of(path, device)
-    if place is not None:
-        full = full.on_device()
-    sizes = _layout(key_codec, value_codec, full.page_size)
-    home = _open_device(place, full)
-    kv = _open_core(full, number, value_codec, sizes, home)
-    codecs = {"key_codec": key_codec, "value_codec": value_codec}
+    if is_durable(full, place, checkpoints):
+        from pyfaster._open_durable import open_durable  # not everybody needs it
+
+        assert place is not None
+        opened = open_durable(request, place, checkpoints)
+    else:
+        opened = _open_volatile(request, place)
     store: FasterKv[Any, Any] = FasterKv(
-        kv, name=home.name, home=home, config=full, registry=registry, **codecs
+        opened.kv,
+        name=opened.home.name,
+        home=opened.home,
+        config=opened.config,
+        registry=registry,
+        key_codec=key_codec,
+        value_codec=value_codec,
+        durability=opened.durability,
     )
     _announce(store)
     return store
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    What a user asked for, resolved.
+
+    Attributes:
+        config: The settings.
+
+        key_codec: How keys become bytes.
+
+        value_codec: How values become bytes.
+
+        hash: The number of the hash of keys.
+    """
+
+    config: StoreConfig
+    key_codec: Codec[Any]
+    value_codec: Codec[Any]
+    hash: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """
+    What a store is made of.
+
+    Attributes:
+        kv: The core's handle.
+
+        home: Where it lives.
+
+        config: The settings, complete.
+
+        durability: Its checkpoints, if it takes any.
+    """
+
+    kv: _cabi.Kv
+    home: Home
+    config: StoreConfig
+    durability: Durability | None = None
+
+
+def is_durable(
+    config: StoreConfig, place: tuple[Any, str] | None, checkpoints: object
+) -> bool:
+    """
+    Whether a store is to survive its process.
+
+    Raises:
+        ConfigError: Settings contradict each other.
+    """
+    from pyfaster.hookspecs import DeviceScheme
+
+    said = "durable" in config.model_fields_set
+    if place is None:
+        if checkpoints is not None or config.read_only:
+            what = "read_only=True" if checkpoints is None else "checkpoints="
+            raise ConfigError(f"{what} needs a path or a device; memory keeps nothing")
+        return False
+    if not config.durable:
+        if checkpoints is not None or config.read_only:
+            what = "read_only=True" if checkpoints is None else "checkpoints="
+            raise ConfigError(f"{what} and durable=False contradict each other")
+        return False
+    if isinstance(place[0], DeviceScheme) or checkpoints is not None:
+        return True
+    if said or config.read_only:
+        raise ConfigError(
+            "a device object keeps no checkpoints; say where they are kept with "
+            "checkpoints="
+        )
+    return False
+
+
+def _open_volatile(request: Request, place: tuple[Any, str] | None) -> Opened:
+    """
+    Open a store whose data ends with it.
+    """
+    config = request.config
+    if place is not None:
+        config = config.on_device()
+    sizes = layout_of(request, config.page_size)
+    home = _open_device(place, config)
+    return Opened(open_core(request, config, sizes, home), home, config)
+
+
 def _announce(store: FasterKv[Any, Any]) -> None:
     """
-    Tell plugins of a store; where a warning is made an error, the store is closed.
+    Begin a store, and tell plugins of it; where a warning is made an error, the store
+    is closed.
     """
     try:
         store.tell_plugins("pyfaster_store_opened")
+        store.begin()
     except BaseException:
-        store.close(0)
+        store.close(0, checkpoint=False)
         raise
 
 
@@ -220,7 +351,6 @@ def _open_device(place: tuple[Any, str] | None, config: StoreConfig) -> Home:
     """
     Open the device, if there is one, and take its directory.
     """
-    from pyfaster._registry import registry
     from pyfaster.hookspecs import DeviceScheme
 
     if place is None:
@@ -230,12 +360,6 @@ def _open_device(place: tuple[Any, str] | None, config: StoreConfig) -> Home:
     if not isinstance(scheme, DeviceScheme):
         return Home.of_device(scheme, type(scheme).__name__, store_id)
     name = f"{scheme.name}:{where}"
-    if config.durable and registry.checkpoint_provider() is None:
-        raise PluginMissingError(
-            f"path={name!r}: a store that survives its process needs a plugin for "
-            "checkpoints, and none is installed or part of this release yet; open it "
-            "with durable=False to use the device only as room beyond memory"
-        )
     directory = Directory(where) if scheme.capabilities.get("directory") else None
     try:
         if directory is not None:
@@ -256,13 +380,12 @@ def _open_device(place: tuple[Any, str] | None, config: StoreConfig) -> Home:
         raise
 
 
-def _layout(
-    key_codec: Codec[Any], value_codec: Codec[Any], page_size: int
-) -> dict[str, int]:
+def layout_of(request: Request, page_size: int) -> dict[str, int]:
     """
     The store's layout, key size and value size.
     """
-    key_size, value_size = key_codec.size, value_codec.size
+    key_codec = request.key_codec
+    key_size, value_size = key_codec.size, request.value_codec.size
     if key_size == 0:
         raise ConfigError(
             f"key codec {key_codec.name!r}: keys of 0 bytes are all equal"
@@ -288,15 +411,29 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def _open_core(
+def open_core(
+    request: Request,
     config: StoreConfig,
-    hash: int,
-    value_codec: Codec[Any],
     sizes: dict[str, int],
     home: Home,
+    generations: Sequence[tuple[int, int]] = (),
+    **recovery: int,
 ) -> _cabi.Kv:
     """
     Start the core; the home is let go when it refuses.
+
+    Args:
+        request: What the user asked for.
+
+        config: The settings, complete.
+
+        sizes: What `layout_of` gave.
+
+        home: Where the store lives.
+
+        generations: Of a durable store.
+
+        **recovery: `log_start`, `log_until` and `version` of one that is recovered.
     """
     try:
         return _cabi.kv_open(
@@ -304,9 +441,11 @@ def _open_core(
             store_id=home.store_id,
             read_cache=config.read_cache or 0 if home.device is not None else 0,
             mutable_permille=round(config.mutable_fraction * 1000),
+            generations=generations,
+            **recovery,
             **sizes,
-            hash=hash,
-            value_type=VALUE_TYPES.index(value_codec.value_type),
+            hash=request.hash,
+            value_type=VALUE_TYPES.index(request.value_codec.value_type),
             page_size=config.page_size,
             memory=config.memory or 0,
             expected_keys=config.expected_keys,

@@ -27,6 +27,7 @@ from pyfaster.errors import ClosedError, ConfigError, DeadlineError, core_error
 if TYPE_CHECKING:
     from typing import Self
 
+    from pyfaster._commits import Commits
     from pyfaster.protocols import Codec
 
 K = TypeVar("K")
@@ -63,7 +64,7 @@ class Session(_hot.Session[K, V]):
             way, and those that have ended since `complete_pending` looked last.
     """
 
-    __slots__ = ("_columns", "_ended", "_name", "closed")
+    __slots__ = ("_columns", "_commits", "_ended", "_name", "_number", "closed")
 
     #: Whether `close` has been called.
     closed: bool
@@ -71,6 +72,9 @@ class Session(_hot.Session[K, V]):
     _columns: _batch.Columns
     #: What the core has handed over and `complete_pending` has not given yet.
     _ended: deque[tuple[Any, ...]]
+    #: What checkpoints know it by; 0 where there are none.
+    _number: int
+    _commits: Commits | None
 
     def __new__(
         cls,
@@ -80,6 +84,9 @@ class Session(_hot.Session[K, V]):
         *,
         name: str | None = None,
         page_size: int = 0,
+        number: int = 0,
+        serial: int = 0,
+        commits: Commits | None = None,
     ) -> Self:
         """
         Open a session.
@@ -94,10 +101,16 @@ class Session(_hot.Session[K, V]):
             name: What to call it.
 
             page_size: The store's, in bytes, which errors quote; 0 when unknown.
+
+            number: What checkpoints know it by; 0 for nothing.
+
+            serial: Behind which it goes on.
+
+            commits: Where its commit points are told.
         """
         key = hot_codec(key_codec, key=True)
         value = hot_codec(value_codec)
-        address = _cabi.session_open(kv)
+        address = open_address(kv, number, serial)
         self = super().__new__(
             cls, address, kv, key, value, kv.handle, page_size, kv.waits
         )
@@ -107,6 +120,8 @@ class Session(_hot.Session[K, V]):
         )
         self._ended = deque()
         self._name = name
+        self._number = number
+        self._commits = commits
         self.closed = False
         return self
 
@@ -118,15 +133,23 @@ class Session(_hot.Session[K, V]):
         return self._name
 
     @property
+    def number(self) -> int:
+        """
+        What checkpoints know the session by; 0 where there are none.
+        """
+        return self._number
+
+    @property
     def committed_serial(self) -> int:
         """
         The last serial number that a crash cannot take back.
 
-        Always 0: checkpoints commit updates, and this version has none. Neither a
-        store in memory nor one opened with `durable=False` keeps anything for the next
-        process.
+        Checkpoints commit updates; in a store that takes none it is 0. After
+        `FasterKv.resume` it says which updates the store still has: go on with the
+        next one.
         """
-        return 0
+        commits = self._commits
+        return 0 if commits is None else commits.serial_of(self._number)
 
     def wait_committed(
         self, serial: int | None = None, timeout: float | None = None
@@ -134,25 +157,28 @@ class Session(_hot.Session[K, V]):
         """
         Wait until a crash cannot take back the session's updates.
 
+        It takes no checkpoint: another thread does, or `checkpoint_every` of the
+        settings. Other threads may wait for a session that is in use.
+
         Args:
             serial: Up to which; the session's last when None.
 
             timeout: How long to wait; for ever when None.
 
         Raises:
-            ConfigError: There is something to wait for, and it would never come:
-                checkpoints commit updates, and this version has none.
+            DeadlineError: No checkpoint committed it in time.
+
+            ClosedError: The store was closed before one did.
+
+            ConfigError: There is something to wait for, and it would never come: the
+                store takes no checkpoints.
 
         Units: seconds.
         """
         wanted = self.serial if serial is None else serial
         if wanted > self.committed_serial:
-            raise ConfigError(
-                f"wait_committed: update {wanted:,} is not committed and will not be: "
-                "that takes a checkpoint, and this version has none, wherever the "
-                "store lives; do not wait, and keep elsewhere what must outlive the "
-                "process"
-            )
+            commits = what_commits(self._commits, wanted, timeout)
+            commits.wait(self._number, wanted, timeout)
 
     # --- many items -----------------------------------------------------------------
 
@@ -364,6 +390,8 @@ class Session(_hot.Session[K, V]):
         with suppress(ClosedError):
             while self.busy and (left := left_ms(deadline)) > 0:
                 self.finished(min(left, _SLICE_MS))
+        if self._commits is not None and not self.closed:
+            self._commits.note(self._number, self.serial)
         super().close()
         self.abandon(None)
         self._ended.clear()
@@ -391,6 +419,37 @@ class Session(_hot.Session[K, V]):
         return f"<{type(self).__name__} {self._name!r}, serial {self.serial}, {state}>"
 
 
+def open_address(kv: _cabi.Kv, number: int, serial: int) -> int:
+    """
+    Open a session in the core; with a number that checkpoints know it by, if any.
+    """
+    if not number:
+        return _cabi.session_open(kv)
+    from pyfaster import _cabi_checkpoint  # a store without checkpoints needs none
+
+    return _cabi_checkpoint.session_resume(kv, number, serial)
+
+
+def what_commits(
+    commits: Commits | None, serial: int, timeout: float | None
+) -> Commits:
+    """
+    Who tells of commit points, for somebody who waits for one.
+
+    Raises:
+        ConfigError: Nobody does, or the timeout makes no sense.
+    """
+    if timeout is not None and not timeout >= 0:
+        raise ConfigError(f"timeout={timeout!r}: give seconds, or None")
+    if commits is None:
+        raise ConfigError(
+            f"wait_committed: update {serial:,} is not committed and will not be: "
+            "that takes a checkpoint, and this store takes none; open a durable one, "
+            "and give the thread a session of its own with store.session()"
+        )
+    return commits
+
+
 def left_ms(deadline: float) -> int:
     """
     How many milliseconds there are until then, rounded up; 0 when it has passed.
@@ -398,4 +457,4 @@ def left_ms(deadline: float) -> int:
     return max(0, math.ceil((deadline - time.monotonic()) * 1000))
 
 
-__all__ = ["DRAIN_S", "Session", "left_ms"]
+__all__ = ["DRAIN_S", "Session", "left_ms", "open_address", "what_commits"]

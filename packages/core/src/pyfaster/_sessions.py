@@ -17,7 +17,7 @@ import weakref
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from pyfaster._session import Session
 from pyfaster._stats import SessionInfo
@@ -26,12 +26,14 @@ from pyfaster.errors import (
     FasterError,
     Place,
     SessionBusyError,
+    UnknownSessionError,
     error_for,
 )
 
 if TYPE_CHECKING:
     from pyfaster import _cabi
     from pyfaster._async import AsyncSession
+    from pyfaster._checkpoint import Life
     from pyfaster._config import StoreConfig
     from pyfaster.protocols import Codec
 
@@ -94,6 +96,7 @@ class SessionMaker(Generic[K, V]):
     _lock: threading.RLock
     _sessions: weakref.WeakSet[AnySession[K, V]]
     _implicit: weakref.WeakSet[Session[K, V]]
+    _life: Life | None
 
     @abstractmethod
     def _refuse_fork(self, what: str) -> None: ...
@@ -106,7 +109,9 @@ class SessionMaker(Generic[K, V]):
         Open a session; use it in a `with` statement.
 
         Args:
-            name: What to call it; a name is live once at a time.
+            name: What to call it; a name is live once at a time. In a durable store a
+                name is kept by checkpoints: a session of a name that was used before
+                goes on behind that one's last update that the store has.
 
         Raises:
             SessionBusyError: A session of this name is open.
@@ -115,7 +120,40 @@ class SessionMaker(Generic[K, V]):
 
         Cost: one C call and a small allocation.
         """
-        return self._open_named(Session, name, "session")
+        return self._open_named(self._kinds()[0], name, "session")
+
+    def resume(self, name: str) -> Session[K, V]:
+        """
+        Open a session by a name that the store knows from before.
+
+        Args:
+            name: As given to `session` or `async_session` in this or an earlier life.
+
+        Returns:
+            The session. Its `committed_serial` says which of its updates the store
+            has; repeat those behind it, and each counts once.
+
+        Raises:
+            UnknownSessionError: No checkpoint knows the name, nor was it used since.
+
+            ConfigError: The store takes no checkpoints.
+
+            SessionBusyError, TooManySessionsError: As in `session`.
+        """
+        self._refuse_fork("resume")
+        life = self._life
+        if life is None:
+            raise ConfigError(
+                f"{self._place()}: it takes no checkpoints, so there is no session "
+                "to resume; open a durable store"
+            )
+        with self._lock:
+            if name not in life.names:
+                raise UnknownSessionError(
+                    f"{self._place()}: no session named {name!r} is known; "
+                    f"store.session({name!r}) begins one"
+                )
+            return self._open_named(self._kinds()[0], name, "resume")
 
     def async_session(self, name: str | None = None) -> AsyncSession[K, V]:
         """
@@ -133,9 +171,18 @@ class SessionMaker(Generic[K, V]):
 
         Cost: as `session`, and a descriptor that the loop watches.
         """
-        from pyfaster._async import AsyncSession  # not everybody wants asyncio
+        return self._open_named(self._kinds()[1](), name, "async_session")
 
-        return self._open_named(AsyncSession, name, "async_session")
+    def _kinds(self) -> tuple[type[Session[K, V]], Callable[[], Any]]:
+        """
+        The class of sessions, and what imports that of sessions for an event loop,
+        which not everybody wants.
+        """
+        if self.config.read_only:
+            from pyfaster import _read_only
+
+            return _read_only.ReadOnlySession, _read_only.async_kind
+        return Session, _async_kind
 
     def sessions(self) -> tuple[SessionInfo, ...]:
         """
@@ -162,7 +209,16 @@ class SessionMaker(Generic[K, V]):
                 )
             return self._open_session(kind, name)
 
-    def _open_session(self, kind: Callable[..., S], name: str | None) -> S:
+    def _open_session(
+        self, kind: Callable[..., S], name: str | None, *, counted: bool = True
+    ) -> S:
+        number, life = 0, self._life
+        known: dict[str, Any] = {}
+        if life is not None and counted:
+            names = life.names
+            number = names.unnamed() if name is None else names.number_of(name)
+            serial = names.recovered(number)
+            known = {"number": number, "serial": serial, "commits": life.commits}
         try:
             session = kind(
                 self._kv,
@@ -170,18 +226,30 @@ class SessionMaker(Generic[K, V]):
                 self.value_codec,
                 name=name,
                 page_size=self.config.page_size,
+                **known,
             )
         except FasterError as error:
             raise error_for(error.status, self._place()) from error
         self._sessions.add(session)  # type: ignore[arg-type]  # either kind
+        if life is not None and number and name is None:
+            life.names.keep(number, session)
+            if life.names.crowded:
+                life.drop_gone()
         return session
 
     def _open_implicit(self) -> Session[K, V]:
         self._refuse_fork("an operation")
         with self._lock:
-            session: Session[K, V] = self._open_session(Session, None)
+            kind = self._kinds()[0]
+            session: Session[K, V] = self._open_session(kind, None, counted=False)
             self._implicit.add(session)
         return session
+
+
+def _async_kind() -> Any:
+    from pyfaster._async import AsyncSession
+
+    return AsyncSession
 
 
 __all__ = ["AnySession", "Here", "Lease", "SessionMaker"]

@@ -24,8 +24,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyfaster import _cabi
+from pyfaster._checkpoints_of import StoreCheckpoints
 from pyfaster._delegate import SessionDelegate
 from pyfaster._home import Home
+from pyfaster._read_only import refuse
 from pyfaster._scan import Origin, Scan, ScanCursor, Scanner
 from pyfaster._session import Session, left_ms
 from pyfaster._sessions import AnySession, Here, SessionMaker
@@ -35,7 +37,6 @@ from pyfaster.errors import (
     DeviceError,
     FasterError,
     Place,
-    PluginMissingError,
     PluginWarning,
     error_for,
 )
@@ -43,6 +44,7 @@ from pyfaster.events import Watch
 
 if TYPE_CHECKING:
     from pyfaster._config import StoreConfig
+    from pyfaster._durable import Durability
     from pyfaster._registry import Registry
     from pyfaster.protocols import Codec, DeviceFailure
 
@@ -53,7 +55,7 @@ _TIMEOUT_MAX = 86_400.0
 _NOTHING: Any = object()
 
 
-class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
+class FasterKv(SessionMaker[K, V], StoreCheckpoints, SessionDelegate[K, V]):
     """
     A store; any number of threads may use it at once.
 
@@ -80,6 +82,7 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         key_codec: Codec[K],
         value_codec: Codec[V],
         registry: Registry,
+        durability: Durability | None = None,
     ) -> None:
         self.name = name
         self.config = config
@@ -89,7 +92,10 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         self._home = home
         self._registry = registry
         self._pid = os.getpid()
-        self._lock = threading.RLock()  # a __del__ may open a session inside
+        self._durability = durability
+        self._life = None if durability is None else durability.life
+        # A __del__ may open a session inside.
+        self._lock = threading.RLock() if self._life is None else self._life.lock
         self._sessions: weakref.WeakSet[AnySession[K, V]] = weakref.WeakSet()
         self._implicit: weakref.WeakSet[Session[K, V]] = weakref.WeakSet()
         self._untold = [True]  # popped by whoever tells the plugins of the end
@@ -107,6 +113,9 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
             return store._open_implicit()
 
         self._here: Here[Session[K, V]] = Here(open_for_thread, deque())
+        if durability is not None:
+            sessions = self._sessions
+            durability.attend(lambda: list(sessions))
 
     # --- lifetime -------------------------------------------------------------------
 
@@ -117,18 +126,29 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         """
         return self._kv.closed
 
-    def close(self, timeout: float | None = None) -> None:
+    def close(
+        self, timeout: float | None = None, *, checkpoint: bool | None = None
+    ) -> None:
         """
         Close the store: calls in flight finish, new ones raise `ClosedError`.
 
-        A second call does nothing. All data is gone, unless checkpoints keep it.
+        A second call does nothing. All data is gone, unless checkpoints keep it. A
+        durable store takes a last one if something has changed since the one before;
+        what other threads change while it is taken may not be in it.
 
         Args:
-            timeout: How long to wait, for updates that were started and for calls in
-                flight together; `close_timeout` of the settings when None.
+            timeout: How long to wait, for a checkpoint that is being taken, for updates
+                that were started and for calls in flight together; `close_timeout` of
+                the settings when None. A last checkpoint has `checkpoint_timeout`.
+
+            checkpoint: Whether to take a last one; `checkpoint_on_close` of the
+                settings when None.
 
         Raises:
             DeadlineError: A call in flight did not end in time; close may be repeated.
+
+            CheckpointFailedError: The last checkpoint could not be taken; the store is
+                still open. Close may be repeated, or called with `checkpoint=False`.
 
             ForkedError: The store belongs to the parent of this process.
 
@@ -141,11 +161,18 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         if not self.closed:
             with suppress(FasterError):
                 self.stats()  # events that nobody has been told of yet
+            if self._durability is not None:
+                self._durability.quiesce(deadline - time.monotonic())
             self._drain(deadline)
+            started = time.monotonic()
+            self._take_last(checkpoint)
+            deadline += time.monotonic() - started
         try:
             self._kv.close(left_ms(deadline))
         except FasterError as error:
             raise error_for(error.status, self._place()) from error
+        if self._durability is not None:
+            self._durability.close()
         self._home.close()
         try:
             self._untold.pop()
@@ -188,9 +215,15 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         trace: TracebackType | None,
     ) -> None:
         """
-        Close the store.
+        Close the store; also when its last checkpoint fails, which is then raised.
         """
-        self.close()
+        try:
+            self.close()
+        except BaseException:
+            kept = self._durability
+            if not self.closed and kept is not None and not kept.closing:
+                self.close(checkpoint=False)
+            raise
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
@@ -327,6 +360,8 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         Plugins are told what has happened since the last one (`pyfaster.events`).
         """
         figures = StoreStats.of(_cabi.kv_stats(self._kv))
+        if self.config.read_only:
+            return figures  # its pages do not leave memory, which is no failure
         for event in self._watch.news(figures, _cabi.kv_failure(self._kv)):
             self.tell_plugins("pyfaster_event", event=event)
         return figures
@@ -383,7 +418,7 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         Why nothing is written to the device any more, or None.
         """
         status, start, end = _cabi.kv_failure(self._kv)
-        if status == 0:
+        if status == 0 or self.config.read_only:
             return None
         return self._failed_write(status, start, end)
 
@@ -391,6 +426,8 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         self, what: str, move: Callable[[_cabi.Kv, int], int], timeout: float | None
     ) -> None:
         self._refuse_fork(what)
+        if self.config.read_only:
+            refuse(what)
         status = move(self._kv, round(self._seconds(timeout) * 1000))
         if status < 0:
             failure = self.write_failure if status != _cabi.CLOSED else None
@@ -424,29 +461,12 @@ class FasterKv(SessionMaker[K, V], SessionDelegate[K, V]):
         Raises:
             StoreFullError: The memory budget refuses.
         """
+        if self.config.read_only:
+            refuse("grow_index")
         try:
             _cabi.kv_grow_index(self._kv)
         except FasterError as error:
             raise error_for(error.status, self._place()) from error
-
-    def checkpoint(self) -> None:
-        """
-        Take a checkpoint; no store of this version can.
-
-        Raises:
-            PluginMissingError: No checkpoint provider is installed.
-
-            ConfigError: The store is in memory, and has nowhere to keep one.
-        """
-        if self._registry.checkpoint_provider() is None:
-            raise PluginMissingError(
-                f"{self._place()}: checkpoints are not part of this version yet; no "
-                "plugin for them is installed, and none is part of this release"
-            )
-        raise ConfigError(
-            f"{self._place()}: a store in memory, or one opened with durable=False, "
-            "has nowhere to keep a checkpoint"
-        )
 
     @property
     def plugin_errors(self) -> tuple[tuple[str, Exception], ...]:

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
 
-#: What a key may measure at most, in bytes, in a store of varying sizes.
-KEY_SIZE_MAX = 65_535
+from pyfaster._error_text import KEY_SIZE_MAX as KEY_SIZE_MAX
+from pyfaster._error_text import Place as Place
+from pyfaster._error_text import figures_of, opening
 
-_SHOWN = 40
 _NOTHING = "; nothing changed"
 _CORRUPT = -5001
 _DAMAGED = (
@@ -122,7 +121,14 @@ class CorruptRecordError(CorruptionError):
 class CorruptCheckpointError(CorruptionError):
     """
     A checkpoint's files are damaged or incomplete.
+
+    Attributes:
+        token: The checkpoint's name; "" when it is of none in particular.
     """
+
+    def __init__(self, *args: object, status: int = 0, token: str = "") -> None:
+        super().__init__(*args, status=status)
+        self.token = token
 
 
 class CorruptLogError(CorruptionError):
@@ -146,6 +152,30 @@ class DeviceError(FasterError, OSError):
 class CheckpointFailedError(FasterError, RuntimeError):
     """
     This checkpoint could not be taken; the store and older checkpoints are usable.
+    """
+
+
+class CheckpointBusyError(CheckpointFailedError):
+    """
+    Another checkpoint of the store is being taken.
+    """
+
+
+class CheckpointNotFoundError(FasterError, LookupError):
+    """
+    There is no checkpoint of this name.
+    """
+
+
+class UnknownSessionError(FasterError, LookupError):
+    """
+    No checkpoint knows a session of this name.
+    """
+
+
+class ReadOnlyError(FasterError, PermissionError):
+    """
+    The store is a checkpoint that was opened for reading.
     """
 
 
@@ -189,30 +219,6 @@ class MergeOverflowError(FasterError, OverflowError):
     """
     The merged value does not fit the value's type; the old one is unchanged.
     """
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """
-    Where an operation ran, with the figures that its errors quote.
-
-    Attributes:
-        name: What to call the store or session in a message.
-
-        memory: The store's memory budget in bytes; 0 when it has none.
-
-        page_size: The store's page size in bytes.
-
-        sessions_max: How many sessions the store may have at once.
-    """
-
-    name: str
-    memory: int = 0
-    page_size: int = 0
-    sessions_max: int = 0
-
-    def __str__(self) -> str:
-        return self.name
 
 
 #: Status to (class, what was found, what to do). The only such table.
@@ -321,10 +327,10 @@ def error_for(
     Returns:
         An exception, not raised, whose `status` is the number.
     """
-    text = _begin(where, key)
+    text = opening(where, key)
     if status in STATUS_ERRORS:
         kind, found, advice = STATUS_ERRORS[status]
-        figures = _figures(status, where, key, size, limit)
+        figures = figures_of(status, where, key, size, limit)
         return kind(f"{text}: {found}{figures}; {advice}", status=status)
     if -4096 < status < 0:
         return DeviceError(-status, f"{text}: {os.strerror(-status)}", status=status)
@@ -379,7 +385,7 @@ def core_error(
         limit=limit or None,
     )
     (text,) = error.args[-1:]
-    begin = _begin(place, key)
+    begin = opening(place, key)
     if status == _CORRUPT:
         error = CorruptRecordError(text, status=status)
         text = f"{begin}: {_DAMAGED}"
@@ -405,64 +411,12 @@ def pip_line(extra: str) -> str:
     return f'pip install "pyfaster[{extra}]"'
 
 
-def _begin(where: object, key: object) -> str:
-    """
-    The beginning of a message.
-    """
-    return f"{where}: key {_show(key)}" if key is not None else f"{where}"
-
-
-def _show(key: object) -> str:
-    """
-    A key as it fits into a message.
-    """
-    if isinstance(key, (bytes, bytearray, memoryview)):
-        head = bytes(key[:_SHOWN])
-        text, size = repr(head), len(key)
-    else:
-        whole = repr(key)
-        text, size = whole[:_SHOWN], len(whole)
-    return text if size <= _SHOWN else f"{text}... ({size} long)"
-
-
-def _size_of(key: object) -> int | None:
-    """
-    How many bytes a key has when it is stored, where that can be told.
-    """
-    if isinstance(key, str):
-        return len(key.encode("utf-8", "surrogatepass"))
-    return len(key) if isinstance(key, (bytes, bytearray)) else None
-
-
-def _figures(
-    status: int, where: object, key: object, size: int | None, limit: int | None
-) -> str:
-    """
-    The numbers behind a failure, as " (...)", or nothing.
-    """
-    parts: list[str] = []
-    if status == -5009:
-        if size is None:
-            size = _size_of(key)
-        limit = KEY_SIZE_MAX if limit is None else limit
-    if size is not None:
-        parts.append(f"it has {size:,} bytes")
-    if limit is not None:
-        parts.append(f"at most {limit:,} bytes are allowed")
-    if isinstance(where, Place):
-        if status in (-5005, -errno.ENOMEM) and where.memory:
-            parts.append(f"the budget is {where.memory:,} bytes")
-        if status == -5008 and where.sessions_max:
-            parts.append(f"there are {where.sessions_max:,}")
-        if status == -5010 and where.page_size:
-            parts.append(f"a record must fit a page of {where.page_size:,} bytes")
-    return f" ({'; '.join(parts)})" if parts else ""
-
-
 __all__ = [
     "KEY_SIZE_MAX",
     "STATUS_ERRORS",
+    "CheckpointBusyError",
     "CheckpointFailedError",
+    "CheckpointNotFoundError",
     "ClosedError",
     "CodecError",
     "ConfigError",
@@ -483,10 +437,12 @@ __all__ = [
     "PluginError",
     "PluginMissingError",
     "PluginWarning",
+    "ReadOnlyError",
     "SessionBusyError",
     "StoreFullError",
     "StoreLockedError",
     "TooManySessionsError",
+    "UnknownSessionError",
     "UnsupportedFormatError",
     "ValueTooLargeError",
     "core_error",

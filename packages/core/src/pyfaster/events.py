@@ -6,7 +6,8 @@ The core keeps figures and calls nobody. Whoever asks for `stats()`, and `close(
 compares them with those of the time before and tells what has happened since: events
 cost the operations nothing, and may come late. Growth, saturation and the first spill
 are never lost while the store lives. Of writing to the device it is told how it stands:
-a stop that is over before anybody asks has left no trace.
+a stop that is over before anybody asks has left no trace. What becomes of checkpoints
+is told at once, by the thread that it happens in.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyfaster._stats import StoreStats
+    from pyfaster.checkpoints import CheckpointInfo, RecoveryReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,80 @@ class WritesResumed(StoreEvent):
     """
     Writing to the device goes on, or is tried again, after a `WritesStopped`.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryDone(StoreEvent):
+    """
+    The store was recovered from a checkpoint; told when it is opened.
+
+    Attributes:
+        report: From which one, and what came of it.
+    """
+
+    report: RecoveryReport
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryFellBack(StoreEvent):
+    """
+    A checkpoint could not be used, and the store was recovered from an older one.
+
+    Told when it is opened, once for each. What was committed after the older one is not
+    there.
+
+    Attributes:
+        token: The checkpoint that was passed over.
+
+        reason: What is wrong with it.
+    """
+
+    token: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogDiscarded(StoreEvent):
+    """
+    Files of a log were removed when the store was opened: no checkpoint needs them.
+
+    They are of a life that ended before its first checkpoint.
+
+    Attributes:
+        files: How many.
+
+        size: Their bytes.
+    """
+
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointTaken(StoreEvent):
+    """
+    A checkpoint is complete; told by the thread that took it.
+
+    Attributes:
+        info: What it is.
+    """
+
+    info: CheckpointInfo
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFailed(StoreEvent):
+    """
+    A checkpoint could not be taken; told by the thread that tried.
+
+    Attributes:
+        kind: What was asked for.
+
+        error: Why not.
+    """
+
+    kind: str
+    error: Exception
 
 
 #: What the core says of one write that stopped all others: a status, 0 for none, and
@@ -211,10 +287,15 @@ class DeviceFallback:
 
 
 __all__ = [
+    "CheckpointFailed",
+    "CheckpointTaken",
     "DeviceFallback",
     "IndexGrown",
     "IndexSaturated",
+    "LogDiscarded",
     "LogSpilled",
+    "RecoveryDone",
+    "RecoveryFellBack",
     "StoreEvent",
     "WritesResumed",
     "WritesStopped",

@@ -18,6 +18,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from pyfaster._store import FasterKv
+    from pyfaster.checkpoints import CheckpointProvider
     from pyfaster.protocols import CodecProvider, HashChoice
 
 #: The entry-point group, and pluggy's name for the project.
@@ -79,12 +80,13 @@ def pyfaster_hashes() -> Iterable[HashChoice]:  # type: ignore[empty-body]
 
 
 @hookspec(firstresult=True)
-def pyfaster_checkpoint_provider() -> object | None:
+def pyfaster_checkpoint_provider() -> CheckpointProvider | None:
     """
-    Give the object that takes, lists, validates and recovers checkpoints.
+    Give who takes, lists, validates and recovers checkpoints: what meets
+    `pyfaster.checkpoints.CheckpointProvider`.
 
     Called when a durable store is opened; the first plugin that answers serves.
-    Example: `return Coordinator()`.
+    Example: `return Provider()`.
     """
 
 
@@ -115,7 +117,10 @@ def pyfaster_event(event: object) -> None:
     the first pages have left memory. `WritesStopped` and `WritesResumed`: the device
     takes no writes, or takes them again. These are told by whoever asks for
     `store.stats()`, and before a store is closed. `DeviceFallback`: another device
-    serves; told when a device is opened. None comes from inside an operation.
+    serves; told when a device is opened. `RecoveryDone`, `RecoveryFellBack`,
+    `LogDiscarded`: what a durable store was opened from; told once it is open.
+    `CheckpointTaken` and `CheckpointFailed` are told by the thread that took it, or
+    tried. None comes from inside an operation.
     Example: `events.append(event)`.
     """
 

@@ -145,6 +145,9 @@ class DeviceSettings:
 
         fresh: The place's earlier contents are not wanted: begin with nothing.
 
+        read_only: Nothing may be made, changed or removed: another process may own
+            the place. Asked only of a scheme with the capability "read_only".
+
         options: What the user gave as `device_options`, unchecked.
     """
 
@@ -152,6 +155,7 @@ class DeviceSettings:
     generation: int = 1
     segment_size: int = 1 << 30
     fresh: bool = False
+    read_only: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
 
 

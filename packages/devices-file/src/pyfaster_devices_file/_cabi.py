@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyfaster.errors import error_for
+from pyfaster.protocols import DeviceSettings
 from pyfaster_devices_file._file import ffi, lib
 from pyfaster_devices_file._options import Options
 from pyfaster_devices_file._problems import Problem, problem_error
@@ -132,10 +133,7 @@ class Table:
 
 def file_open(
     path: bytes,
-    store_id: int,
-    generation: int,
-    segment_size: int,
-    fresh: bool,
+    given: DeviceSettings,
     options: Options,
     faults: Faults | None,
 ) -> tuple[Table, Facts]:
@@ -152,13 +150,14 @@ def file_open(
         "struct file_settings *",
         {
             "path": kept,
-            "store_id": store_id,
-            "generation": generation,
-            "segment_size": segment_size,
+            "store_id": given.store_id,
+            "generation": given.generation,
+            "segment_size": given.segment_size,
             "threads": options.threads,
             "direct": direct,
-            "fresh": fresh,
+            "fresh": given.fresh,
             "preallocate": options.preallocate,
+            "read_only": given.read_only,
         },
     )
     device, facts = ffi.new("void **"), ffi.new("struct file_facts *")
@@ -166,7 +165,8 @@ def file_open(
     status = lib.file_open(settings, system, device, facts)
     if status < 0:
         problem = Problem(facts.problem, facts.base, facts.found, facts.expected)
-        raise problem_error(status, path.decode("utf-8", "replace"), problem)
+        where = path.decode("utf-8", "replace")
+        raise problem_error(status, where, problem, read_only=given.read_only)
     found = Facts(facts.sector_size, facts.alignment, bool(facts.direct))
     return Table(device[0], faults), found
 

@@ -41,7 +41,8 @@ class FileDevice:
             its folder `log`.
 
         settings: Whose segments these are, whether those that are there go (`fresh`),
-            and `options`: `threads` (4), `direct` (False, True or "try"), `preallocate`
+            whether nothing at all is made, changed or removed (`read_only`), and
+            `options`: `threads` (4), `direct` (False, True or "try"), `preallocate`
             (False).
 
     Attributes:
@@ -56,6 +57,9 @@ class FileDevice:
         sector_size: What the disk writes as one.
 
         segment_size: Bytes of the log in one file.
+
+        read_only: Whether it only reads, beside another process or on a read-only file
+            system; writing, syncing and truncating are then refused with `EROFS`.
 
     Raises:
         ConfigError: An option is wrong, or the file system cannot do what it asks.
@@ -86,16 +90,12 @@ class FileDevice:
         self.path = os.fspath(path)
         if not self.path or "\0" in self.path:
             raise config_error(f"{self.path!r} is no path of a directory")
+        if settings.fresh and settings.read_only:
+            raise config_error("fresh=True and read_only=True contradict each other")
         from pyfaster_devices_file import _cabi
 
         self._table, facts = _cabi.file_open(
-            os.fsencode(self.path),
-            settings.store_id,
-            settings.generation,
-            settings.segment_size,
-            settings.fresh,
-            options,
-            faults,
+            os.fsencode(self.path), settings, options, faults
         )
         self._taken = False
         self._process = os.getpid()
@@ -104,6 +104,7 @@ class FileDevice:
         self.alignment = facts.alignment
         self.sector_size = facts.sector_size
         self.segment_size = settings.segment_size
+        self.read_only = settings.read_only
 
     def __faster_device__(self, abi: int, /) -> int:
         """

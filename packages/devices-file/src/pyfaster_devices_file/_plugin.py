@@ -17,6 +17,7 @@ def pyfaster_devices() -> list[DeviceScheme]:
     promised = {
         "directory": True,
         "durable": True,
+        "read_only": True,
         "truncates": True,
         "fork_safe": False,
     }

@@ -5,11 +5,13 @@ What kept a directory from being opened, as an exception that says what was foun
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
 from pyfaster.errors import (
     ConfigError,
     CorruptionError,
+    DeviceError,
     FasterError,
     UnsupportedFormatError,
     error_for,
@@ -45,6 +47,12 @@ class Problem:
         """
         return f"log/{self.base:020x}.seg"
 
+
+#: What a directory lacks that is only looked at.
+NO_LOG = (
+    "there is no log to look at; name the directory of a store, or open it without "
+    "read_only=True to begin one"
+)
 
 #: Kind to (class, what was found, what to do). The only such table.
 PROBLEMS: dict[int, tuple[type[FasterError], str, str]] = {
@@ -105,7 +113,9 @@ PROBLEMS: dict[int, tuple[type[FasterError], str, str]] = {
 _STATUS = {CorruptionError: -5001, UnsupportedFormatError: -5003, ConfigError: -5013}
 
 
-def problem_error(status: int, path: str, problem: Problem) -> FasterError:
+def problem_error(
+    status: int, path: str, problem: Problem, *, read_only: bool
+) -> FasterError:
     """
     Make the exception for a directory that could not be opened.
 
@@ -115,8 +125,12 @@ def problem_error(status: int, path: str, problem: Problem) -> FasterError:
         path: The directory.
 
         problem: What it found.
+
+        read_only: Whether nothing was to be made.
     """
     where = f"file device {path}"
+    if read_only and status == -errno.ENOENT:
+        return DeviceError(errno.ENOENT, f"{where}: {NO_LOG}", status=status)
     if problem.kind not in PROBLEMS:
         return error_for(status, where)
     kind, text, advice = PROBLEMS[problem.kind]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pyfaster.errors import error_for
+from pyfaster.protocols import DeviceSettings
 from pyfaster_devices_uring._options import Options
 from pyfaster_devices_uring._problems import Trouble, trouble_error
 from pyfaster_devices_uring._uring import ffi, lib
@@ -61,7 +62,8 @@ class Facts:
 
         depth: How many requests may be in the kernel at once.
 
-        failed: 0, or the status of the first sync that failed.
+        failed: 0, or the status of the first sync that failed; -EROFS when it only
+            reads.
 
         enters: System calls made for handing over requests and waiting.
 
@@ -217,10 +219,7 @@ def _script(script: Script | None) -> Any:
 
 def uring_open(
     path: bytes,
-    store_id: int,
-    generation: int,
-    segment_size: int,
-    fresh: bool,
+    given: DeviceSettings,
     options: Options,
     script: Script | None,
 ) -> Handle:
@@ -235,15 +234,17 @@ def uring_open(
     """
     kept = ffi.new("char[]", path)
     direct = 2 if options.direct == "try" else int(options.direct)
-    numbers = (store_id, generation, segment_size, options.depth, direct)
-    flags = (fresh, options.preallocate)
-    wanted = ffi.new("struct uring_options *", (kept, *numbers, *flags))
+    whose = (given.store_id, given.generation, given.segment_size)
+    flags = (given.fresh, options.preallocate, given.read_only)
+    fields = (kept, *whose, options.depth, direct, *flags)
+    wanted = ffi.new("struct uring_options *", fields)
     device, found = ffi.new("void **"), ffi.new("struct uring_trouble *")
     status = lib.uring_open(wanted, _script(script), device, found)
     if status < 0:
         where = path.decode("utf-8", "replace")
         facts = (found.kind, found.base, found.found, found.expected)
-        raise trouble_error(status, where, Trouble(bool(found.ring), *facts))
+        trouble = Trouble(bool(found.ring), *facts)
+        raise trouble_error(status, where, trouble, read_only=given.read_only)
     return Handle(device[0], script)
 
 

@@ -44,7 +44,9 @@ class UringDevice:
         path: The store's directory; it is made, its parent is not. The files are in
             its folder `log`.
 
-        settings: Whose segments these are, and `options`: `depth` (1024), `direct`
+        settings: Whose segments these are, whether those that are there go (`fresh`),
+            whether nothing at all is made, changed or removed (`read_only`), and
+            `options`: `depth` (1024), `direct`
             ("try", True or False), `preallocate` (False), `fallback` (True; only
             `open_uring` heeds it).
 
@@ -60,6 +62,9 @@ class UringDevice:
         sector_size: What the disk writes as one.
 
         segment_size: Bytes of the log in one file.
+
+        read_only: Whether it only reads, beside another process or on a read-only file
+            system; writing, syncing and truncating are then refused with `EROFS`.
 
         restricted: Whether the kernel refuses all but reads, writes and flushes from
             this device's ring.
@@ -95,15 +100,11 @@ class UringDevice:
         self.path = os.fspath(path)
         if not self.path or "\0" in self.path:
             raise config_error(f"{self.path!r} is no path of a directory")
+        if settings.fresh and settings.read_only:
+            raise config_error("fresh=True and read_only=True contradict each other")
         self._cabi = cabi = _load(self.path)
         self._handle = cabi.uring_open(
-            os.fsencode(self.path),
-            settings.store_id,
-            settings.generation,
-            settings.segment_size,
-            settings.fresh,
-            options,
-            script,
+            os.fsencode(self.path), settings, options, script
         )
         self._taken = False
         facts = cabi.uring_facts(self._handle)
@@ -112,6 +113,7 @@ class UringDevice:
         self.alignment: int = facts.alignment
         self.sector_size: int = facts.sector_size
         self.segment_size = settings.segment_size
+        self.read_only = settings.read_only
         self.restricted: bool = facts.restricted
 
     def __faster_device__(self, abi: int, /) -> int:

@@ -61,6 +61,12 @@ REFUSALS = {
     errno.EOPNOTSUPP: "the kernel is older than Linux 5.11",
 }
 
+#: What a directory lacks that is only looked at.
+NO_LOG = (
+    "there is no log to look at; name the directory of a store, or open it without "
+    "read_only=True to begin one"
+)
+
 #: Kind to (class, what was found, what to do). The only such table.
 PROBLEMS: dict[int, tuple[type[FasterError], str, str]] = {
     1: (
@@ -116,7 +122,9 @@ PROBLEMS: dict[int, tuple[type[FasterError], str, str]] = {
 _STATUS = {CorruptionError: -5001, UnsupportedFormatError: -5003, ConfigError: -5013}
 
 
-def trouble_error(status: int, path: str, trouble: Trouble) -> FasterError:
+def trouble_error(
+    status: int, path: str, trouble: Trouble, *, read_only: bool
+) -> FasterError:
     """
     Make the exception for a device that could not be opened.
 
@@ -126,10 +134,14 @@ def trouble_error(status: int, path: str, trouble: Trouble) -> FasterError:
         path: The directory.
 
         trouble: What it found.
+
+        read_only: Whether nothing was to be made.
     """
     where = f"uring device {path}"
     if trouble.ring and -status in REFUSALS:
         return refusal(-status, where, REFUSALS[-status])
+    if read_only and status == -errno.ENOENT:
+        return DeviceError(errno.ENOENT, f"{where}: {NO_LOG}", status=status)
     if trouble.kind not in PROBLEMS:
         return error_for(status, where)
     kind, text, advice = PROBLEMS[trouble.kind]

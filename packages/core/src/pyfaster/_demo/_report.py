@@ -11,6 +11,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
+from pyfaster._demo._survival import Survival
 from pyfaster._demo._wordcount import Wordcount
 
 BAR_WIDTH = 40
@@ -26,7 +27,9 @@ def as_json(result: Wordcount) -> str:
     for way, shown in zip(result.ways, data["ways"], strict=True):
         shown["operations_per_second"] = way.operations_per_second
         shown["top"] = dict(way.top)
-    data["correct"] = not result.differences
+    if result.survival is not None:
+        data["survival"]["correct"] = result.survival.correct
+    data["correct"] = result.correct
     return json.dumps(data, indent=2)
 
 
@@ -44,7 +47,15 @@ def show(result: Wordcount, console: Console) -> None:
         console.print(f"left out: {sentence}", style="yellow", markup=False)
     console.print(bars(result.ways[-1].top))
     console.print(rates(result))
+    if result.survival is not None:
+        show_survival(result.survival, console)
     show_differences(result, console)
+    if result.missing is not None:
+        console.print(
+            f"not shown: how a count survives its process. {result.missing}",
+            style="yellow",
+            markup=False,
+        )
 
 
 def bars(top: tuple[tuple[str, int], ...]) -> Table:
@@ -77,6 +88,30 @@ def rates(result: Wordcount) -> Table:
             f"{way.memory_bytes / MIB:,.1f} MiB",
         )
     return table
+
+
+def show_survival(survival: Survival, console: Console) -> None:
+    """
+    Print what a kill took and what it did not.
+    """
+    table = Table(title=f"killed by SIGKILL after checkpoint {survival.checkpoints}")
+    table.add_column("session")
+    for heading in ("words", "promised", "survived", "counted after"):
+        table.add_column(heading, justify="right")
+    for one in survival.sessions:
+        figures = (one.words, one.promised, one.committed, one.words - one.committed)
+        table.add_row(one.name, *(f"{figure:,}" for figure in figures))
+    console.print(table)
+    console.print(
+        f"recovered checkpoint {survival.token} in "
+        f"{survival.recovery_seconds:.2f} seconds",
+        highlight=False,
+    )
+    for one in survival.sessions:
+        if one.committed < one.promised:
+            console.print(f"{one.name} lost what was promised", style="bold red")
+    if survival.correct:
+        console.print("every count is right after the kill, too", style="green")
 
 
 def show_differences(result: Wordcount, console: Console) -> None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """
-Count words twice with a store, and compare every count with a `collections.Counter`.
+Count words with a store, and compare every count with a `collections.Counter`.
 
 Threads with a session each add up the identifier-like words of many Python files: first
 with one `rmw(merge="add")` per word, then, in a second store, in batches. Reading files
-is not part of the times.
+is not part of the times. `_survival` counts once more, and kills the process meanwhile.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import pyfaster
+
+if TYPE_CHECKING:
+    from pyfaster._demo._survival import Survival
 
 WORD = re.compile(r"[^\W\d]\w*")
 TOP = 20
@@ -68,7 +72,12 @@ class Way:
 @dataclass(frozen=True, slots=True)
 class Wordcount:
     """
-    What was counted, and both ways.
+    What was counted, and in which ways.
+
+    Attributes:
+        survival: The count that a kill interrupted; None where it was not possible.
+
+        missing: Why not, and what to install.
     """
 
     directory: str
@@ -79,13 +88,23 @@ class Wordcount:
     threads: int
     batch: int
     ways: tuple[Way, ...]
+    survival: Survival | None = None
+    missing: str | None = None
 
     @property
     def differences(self) -> tuple[Difference, ...]:
         """
-        All counts that are wrong, in either way.
+        All counts that are wrong, in any way.
         """
-        return tuple(one for way in self.ways for one in way.differences)
+        told = tuple(one for way in self.ways for one in way.differences)
+        return told + (self.survival.differences if self.survival else ())
+
+    @property
+    def correct(self) -> bool:
+        """
+        Whether all counts are right, and the kill took nothing that was promised.
+        """
+        return not self.differences and (self.survival is None or self.survival.correct)
 
 
 def standard_library() -> Path:
@@ -132,6 +151,16 @@ def read_words(
             texts.append([known.setdefault(word, word) for word in WORD.findall(text)])
         progress("reading files", done, len(files))
     return texts, skipped
+
+
+def share_out(texts: Sequence[Sequence[str]], threads: int) -> list[list[str]]:
+    """
+    Give each thread its words, in the same way whoever asks.
+    """
+    shares: list[list[str]] = [[] for _ in range(threads)]
+    for number, words in enumerate(texts):
+        shares[number % threads].extend(words)
+    return shares
 
 
 def count_singly(session: pyfaster.Session[str, int], words: Sequence[str]) -> None:
@@ -207,7 +236,8 @@ def wordcount(
     directory: Path, *, threads: int, batch: int, progress: Progress
 ) -> Wordcount:
     """
-    Count the words of all Python files below a directory, both ways.
+    Count the words of all Python files below a directory, both ways; then once more in
+    a process that is killed, where what that takes is installed.
 
     Args:
         directory: Where to look.
@@ -221,15 +251,19 @@ def wordcount(
     """
     files = python_files(directory)
     texts, skipped = read_words(files, progress)
-    shares: list[list[str]] = [[] for _ in range(threads)]
+    shares = share_out(texts, threads)
     expected: Counter[str] = Counter()
-    for number, words in enumerate(texts):
-        shares[number % threads].extend(words)
+    for words in texts:
         expected.update(words)
     ways = (
         run_way("one by one", count_singly, shares, STEP, expected, progress),
         run_way("in batches", count_in_batches, shares, batch, expected, progress),
     )
+    from pyfaster._demo import _survival  # it uses this module
+
+    missing, survival = _survival.what_is_missing(), None
+    if missing is None:
+        survival = _survival.survive(directory, shares, batch, expected, progress)
     return Wordcount(
         directory=str(directory),
         files=len(texts),
@@ -239,4 +273,6 @@ def wordcount(
         threads=threads,
         batch=batch,
         ways=ways,
+        survival=survival,
+        missing=missing,
     )

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""
+What this distribution tells pyfaster: who takes checkpoints and recovers from them, and
+the subcommands that look at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pyfaster.checkpoints import CheckpointFiles, CheckpointSettings
+from pyfaster.hookspecs import hookimpl
+from pyfaster_checkpoint._files import DiskFiles
+from pyfaster_checkpoint._keeper import Keeper
+
+
+class Coordinator:
+    """
+    Makes keepers of checkpoints; it has no state of its own.
+    """
+
+    def files_at(self, directory: Path, /, *, read_only: bool = False) -> DiskFiles:
+        """
+        Keep checkpoints in a directory of the file system.
+        """
+        return DiskFiles(directory, read_only=read_only)
+
+    def keeper(self, files: CheckpointFiles, settings: CheckpointSettings, /) -> Keeper:
+        """
+        Keep the checkpoints of one store in such files.
+        """
+        return Keeper(files, settings)
+
+
+@hookimpl
+def pyfaster_checkpoint_provider() -> Coordinator:
+    """
+    Give the coordinator.
+    """
+    return Coordinator()
+
+
+@hookimpl
+def pyfaster_cli() -> Mapping[str, Any]:
+    """
+    Give the subcommands, which only the command loads.
+    """
+    from pyfaster_checkpoint._cli import COMMANDS
+
+    return COMMANDS
