@@ -173,7 +173,7 @@ class Checkpoint:
 
     def _manifest(self) -> dict[str, Any]:
         data = (self.folder / "manifest.json").read_bytes()
-        whole = json.loads(data)
+        whole: dict[str, Any] = json.loads(data)
         check(list(whole)[-1] == "checksum", "the checksum is not the last member")
         body = {name: value for name, value in whole.items() if name != "checksum"}
         text = json.dumps(body, sort_keys=True, separators=(",", ":")).encode("ascii")

@@ -302,9 +302,9 @@ static int windows_measure_file(const struct os *os, os_file file,
     }
     const DWORD others = FILE_ATTRIBUTE_REPARSE_POINT | FILE_ATTRIBUTE_DIRECTORY;
     measure->size = (uint64_t)found.nFileSizeHigh << 32 | found.nFileSizeLow;
-    bool file = (found.dwFileAttributes & others) == 0;
-    measure->plain = file && found.nNumberOfLinks == 1;
-    measure->gone = file && found.nNumberOfLinks == 0;
+    bool regular = (found.dwFileAttributes & others) == 0;
+    measure->plain = regular && found.nNumberOfLinks == 1;
+    measure->gone = regular && found.nNumberOfLinks == 0;
     return 0;
 }
 

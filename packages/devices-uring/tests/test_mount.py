@@ -130,7 +130,7 @@ def store(place: Path) -> Iterator[Any]:
 
 @pytest.mark.fault("F51")
 def test_mounts_beside_a_running_writer(place: Path, store: Any) -> None:
-    """Each shows its own checkpoint while the store goes on, also when one is killed."""
+    """Each shows its own checkpoint while the store goes on, even if one is killed."""
     tokens = [live(store, life) for life in range(3)]
     with ExitStack() as stack:
         readers = [

@@ -2,9 +2,11 @@
 """
 Where a store lives: its device, and the directory that it has taken for itself.
 
-A directory belongs to one process at a time. The lock is the system's, on an open file,
-so it goes with the process however that ends; the holder's process id is written inside
-for the message that a second one gets. What a directory holds is the device's business.
+A directory belongs to one process at a time. The lock is the system's, on the directory
+itself, so it goes with the process however that ends, and deleting files does not undo
+it. A file holds the holder's process id for the message that a second one gets; it is
+locked, too, for file systems that lock no directories. What a directory holds is the
+device's business.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ except ImportError:  # Windows: there the device's own open files exclude others
 LOCK_NAME = "store.lock"
 CHECKPOINTS_NAME = "checkpoints"
 LOG_NAME = "log"
+
+#: What systems say that lock no directories.
+_NO_LOCK = {errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.EISDIR}
 
 #: Directories that this process has open, by device and inode: where the system has no
 #: lock, the same process must not get in twice all the same.
@@ -72,6 +77,7 @@ class Directory:
     def __init__(self, where: str) -> None:
         self._key: tuple[int, int] | None = None
         self._file: int | None = None
+        self._place: int | None = None
         self.path = Path(where)
         try:
             self.path.mkdir(mode=0o700, exist_ok=True)
@@ -89,12 +95,11 @@ class Directory:
     def _lock(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         self._file = os.open(self.path / LOCK_NAME, flags | os.O_CLOEXEC, 0o600)
-        if fcntl is not None:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise self._locked(self._holder()) from None
-        found = os.fstat(self._file)
+        if hasattr(os, "O_DIRECTORY"):
+            self._place = os.open(self.path, os.O_DIRECTORY | os.O_CLOEXEC)
+        self._take(self._place)
+        self._take(self._file)
+        found = os.fstat(self._file if self._place is None else self._place)
         key = (found.st_dev, found.st_ino)
         if key in _taken:
             raise self._locked("this process")
@@ -104,6 +109,20 @@ class Directory:
         _open.add(self)
         os.ftruncate(self._file, 0)
         os.write(self._file, f"{os.getpid()}\n".encode())
+
+    def _take(self, file: int | None) -> None:
+        """
+        Lock an open file or directory for this process, where the system can.
+        """
+        if fcntl is None or file is None:
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise self._locked(self._holder()) from None
+        except OSError as error:  # the file is locked all the same
+            if file != self._place or error.errno not in _NO_LOCK:
+                raise
 
     def _holder(self) -> str:
         text = b""
@@ -146,9 +165,10 @@ class Directory:
         if self._key is not None:
             _taken.discard(self._key)
             self._key = None
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        for file in (self._file, self._place):
+            if file is not None:
+                os.close(file)
+        self._file = self._place = None
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):  # a store that was collected without close()
