@@ -53,12 +53,13 @@ def models(session: nox.Session) -> None:
 
 @nox.session
 def crash(session: nox.Session) -> None:
-    """Judge what power cuts leave, so many states; kill stores, so many times each."""
-    states, kills = session.posargs or ("100000", "200")
-    ci.install(session, "test", ("core", "checkpoint", "devices-file"))
+    """Judge what power cuts leave, so many states; then kill stores so many times."""
+    states, *kills = session.posargs or ("100000",)
+    ci.install(session, "test-plugins", ("core", "checkpoint", "devices-file"))
     session.chdir("integration-tests")
     session.run("python", "-m", "crash", "--states", states, "--workers", ci.JOBS)
-    session.run("python", "-m", "kill", "--cycles", kills)
+    for cycles in kills:  # in the tests it is killed 200 times
+        session.run("python", "-m", "kill", "--cycles", cycles)
 
 
 @nox.session

@@ -6,6 +6,7 @@ Checkpoints of whole stores, where a thread, a device or a file is in the way.
 from __future__ import annotations
 
 import threading
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,17 @@ def test_what_was_recovered_leaves_memory_and_comes_back(
             assert store.stats().address_head > 5_000 * 32
             assert [store[key] for key in range(5_000)] == list(range(5_000))
             assert len(store) == (life + 1) * 5_000
+
+
+@pytest.mark.fault("F64")
+def test_a_store_is_not_sent_to_other_processes(tmp_path: Path) -> None:
+    """Neither a store nor a session can be pickled, and so spawned with."""
+    with opened(tmp_path / "store") as store, store.session("one") as session:
+        for one in (store, session):
+            with pytest.raises(TypeError, match="pickle"):
+                ForkingPickler.dumps(one)
+        store[1] = 1
+        assert store[1] == 1
 
 
 @pytest.mark.fault("F60")

@@ -9,6 +9,7 @@ at.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -181,7 +182,7 @@ class SimFiles:
         """
         if token in self.image.places:
             if self.image.places[token]:
-                raise OSError(39, f"{token} is not empty")
+                raise OSError(errno.ENOTEMPTY, f"{token} is not empty")
             self.note(Event("rmdir", token))
             del self.image.places[token]
 

@@ -446,6 +446,19 @@ int faster_checkpoint_advance(struct faster_checkpoint *checkpoint,
 
 /* --- the streams ------------------------------------------------------------------ */
 
+/* Inside the slot, where tables stay. */
+static int begin_index(struct faster_checkpoint *checkpoint) {
+    struct faster_kv *kv = checkpoint->kv;
+    int result = kv_enter_slot(kv, checkpoint->slot);
+    if (result == FASTER_OK) {
+        result =
+            copy_index_begin(&checkpoint->copy.index, kv,
+                             checkpoint->facts.index_start, checkpoint->config.seed);
+        epoch_leave(&kv->epoch, checkpoint->slot);
+    }
+    return result;
+}
+
 static int begin_copy(struct faster_checkpoint *checkpoint, uint32_t part) {
     struct faster_kv *kv = checkpoint->kv;
     const struct faster_checkpoint_facts *facts = &checkpoint->facts;
@@ -453,7 +466,7 @@ static int begin_copy(struct faster_checkpoint *checkpoint, uint32_t part) {
     uint64_t base_final = checkpoint->config.base_final;
     uint64_t from = facts->log_until;
     if (part == FASTER_PART_INDEX) {
-        return copy_index_begin(&checkpoint->copy.index, kv, facts->index_start, seed);
+        return begin_index(checkpoint);
     }
     if (part == FASTER_PART_DELTA) {
         uint64_t until = base_final < facts->final ? base_final : facts->final;

@@ -35,8 +35,8 @@
  *   I1  From the end of cpr_shift on nobody is inside an operation of version v, and
  *       none begins.
  *   I2  From the end of cpr_pad on every record below final has its header.
- *   I3  A checkpoint that ends early leaves REST(v) when it had not come to IN_PROGRESS,
- *       else REST(v+1); nothing else of it stays (C8).
+ *   I3  A checkpoint that ends early leaves REST(v) when it had not come to
+ *       IN_PROGRESS, else REST(v+1); nothing else of it stays (C8).
  *   I4  At most one is under way in a store.
  *
  * Ordering
@@ -51,7 +51,7 @@
  * Limits     A base is at most CPR_BASE_AGE versions old (C12).
  * Source     Prasaad, Chandramouli and Kossmann, SIGMOD 2019 (concurrent prefix
  *            recovery); models/cpr.pml
- * Tests      tests/cpr/{validate_checkpoint,validate_switch,torture_prefix}.c
+ * Tests      tests/cpr/{validate_switch,torture_prefix,torture_recover}.c
  */
 #ifndef FASTER_CPR_CHECKPOINT_H
 #define FASTER_CPR_CHECKPOINT_H

@@ -31,6 +31,7 @@ int copy_index_begin(struct copy_index *copier, struct faster_kv *kv, uint64_t s
     *copier = (struct copy_index){.kv = kv, .start = start};
     copier->table = index_current(&kv->index); /* index.h I6 */
     copier->bits = copier->table->bits;
+    copier->mask = copier->table->mask;
     stream_begin(&copier->stream, FASTER_PART_INDEX, seed);
     return FASTER_OK;
 }
@@ -88,7 +89,7 @@ static void copy_link(struct copy_index *copier, struct run *run) {
  * would change where in it to go on. */
 static void copy_links(struct copy_index *copier, struct run *run) {
     struct index_table *table = copier->table;
-    for (int i = 0; i < COPY_INDEX_STEP && copier->bucket <= table->mask; i++) {
+    for (int i = 0; i < COPY_INDEX_STEP && copier->bucket <= copier->mask; i++) {
         if (copier->link == 0) {
             copier->link = bucket_overflow(&table->buckets[copier->bucket]);
         }
@@ -104,7 +105,7 @@ static void copy_links(struct copy_index *copier, struct run *run) {
 
 static bool run_goes_on(const struct copy_index *copier, const struct run *run) {
     uint64_t more = copier->stage == COPY_OVERFLOW ? BUCKET_ENTRIES : 1;
-    return copier->bucket <= copier->table->mask && run->count + more <= run->limit;
+    return copier->bucket <= copier->mask && run->count + more <= run->limit;
 }
 
 /* Fill a run, a step under each entry. */
@@ -131,7 +132,7 @@ static int write_run(struct copy_index *copier, struct epoch_slot *slot, uint8_t
                      uint64_t room, uint64_t *size) {
     bool is_main = copier->stage == COPY_MAIN;
     uint64_t first = is_main ? copier->bucket : 0;
-    uint64_t left = copier->table->mask + 1 - copier->bucket;
+    uint64_t left = copier->mask + 1 - copier->bucket;
     uint64_t unit = is_main ? INDEX_RUN_BUCKET : INDEX_RUN_PAIR;
     struct run run = {.to = block + BLOCK_HEADER + RUN};
     run.limit = smaller((room - BLOCK_HEADER - RUN) / unit,
@@ -150,13 +151,13 @@ static int write_run(struct copy_index *copier, struct epoch_slot *slot, uint8_t
 static uint64_t write_opening(struct copy_index *copier, uint8_t *block) {
     word_store64(block + BLOCK_HEADER, copier->start);
     word_store64(block + BLOCK_HEADER + 8, copier->bits);
-    word_store64(block + BLOCK_HEADER + 16, copier->table->mask + 1);
+    word_store64(block + BLOCK_HEADER + 16, copier->mask + 1);
     return stream_frame(&copier->stream, block, OPENING);
 }
 
 /* A stage is over when all buckets have been seen. */
 static void end_stage(struct copy_index *copier) {
-    if (copier->stage == COPY_OPENING || copier->bucket > copier->table->mask) {
+    if (copier->stage == COPY_OPENING || copier->bucket > copier->mask) {
         copier->stage++;
         copier->bucket = 0;
     }

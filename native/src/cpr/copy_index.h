@@ -51,8 +51,9 @@ enum copy_index_stage { COPY_OPENING, COPY_MAIN, COPY_OVERFLOW, COPY_DONE };
 struct copy_index {
     struct stream stream;
     struct faster_kv *kv;
-    struct index_table *table;
-    uint64_t bits; /* of the table */
+    struct index_table *table; /* only inside the slot: a close frees it */
+    uint64_t bits;             /* of the table */
+    uint64_t mask;             /* likewise */
     uint64_t start;
     enum copy_index_stage stage;
     uint64_t bucket;  /* the next one, in either stage */
@@ -61,7 +62,8 @@ struct copy_index {
 };
 
 /* The growth of the index is held until the copy has ended (index_hold_growth).  start
- * was the tail, and everyone who was inside then has left.  FASTER_OK. */
+ * was the tail, and everyone who was inside then has left.  Inside the slot.
+ * FASTER_OK. */
 int copy_index_begin(struct copy_index *copier, struct faster_kv *kv, uint64_t start,
                      uint64_t seed);
 

@@ -6,6 +6,9 @@ int kv_find_with_copies(struct faster_session *session, const void *key,
                         uint64_t key_size, struct found *found) {
     struct cache *cache = &session->kv->cache;
     uint64_t address = entry_address(found->ref.seen);
+    if (session->watches && kv_begins_newer(session, cache_below(cache, address))) {
+        return FASTER_RETRY; /* C2: a copy hides what it stands before */
+    }
     struct record *record = cache_find(cache, session->begin, key, key_size, &address);
     if (record == NULL) {
         return find_in_log(session, key, key_size, address, found);

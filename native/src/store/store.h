@@ -156,6 +156,10 @@ FASTER_INLINE uint64_t kv_log_address(const struct faster_kv *kv, uint64_t word)
 int kv_find_watching(struct faster_session *session, const void *key, uint64_t key_size,
                      uint64_t address, struct found *found);
 
+/* C2: whether the chain at `address` begins with such a record; it does if it has any:
+ * who would have put an older one before it has met it. */
+bool kv_begins_newer(const struct faster_session *session, uint64_t address);
+
 /* Follow a chain in the log from `address` on. */
 FASTER_INLINE int find_in_log(struct faster_session *session, const void *key,
                               uint64_t key_size, uint64_t address,

@@ -11,6 +11,12 @@ static bool is_newer(const struct faster_session *session, uint64_t address,
                                            memory_order_acquire); /* store.h M2 */
 }
 
+bool kv_begins_newer(const struct faster_session *session, uint64_t address) {
+    const struct hlog *log = session->log;
+    return address >= session->head &&
+           is_newer(session, address, record_info(hlog_record(log, address)));
+}
+
 int kv_find_watching(struct faster_session *session, const void *key, uint64_t key_size,
                      uint64_t address, struct found *found) {
     const struct faster_kv *kv = session->kv;

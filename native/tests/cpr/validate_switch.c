@@ -72,7 +72,8 @@ static void versions_follow_phases(void) {
     kit_disk_close(&disk);
 }
 
-/* C2: a session of the old version that meets a newer record begins anew in the next. */
+/* C2: a session of the old version that meets a newer record begins anew in the
+ * next. */
 static void newer_records_are_noticed(void) {
     struct kit_disk disk = kit_disk_open(KIT_WORD, &plain);
     struct faster_session *slow = cpr_session(disk.kv, ID);
@@ -95,6 +96,64 @@ static void newer_records_are_noticed(void) {
     session_leave(slow);
     cpr_go_on(checkpoint);
     CHECK_U64(cpr_point(checkpoint, ID), 1);
+    faster_checkpoint_end(checkpoint);
+    faster_session_free(slow);
+    kit_disk_close(&disk);
+}
+
+/* Two keys of one chain. */
+static void find_twins(const struct faster_kv *kv, uint64_t *one, uint64_t *other) {
+    enum { TRIED = 1 << 16, PLACES = 1 << 20 };
+    uint64_t *seen = calloc(PLACES, sizeof *seen);
+    CHECK(seen != NULL, "%s", "no memory");
+    *one = 0;
+    for (uint64_t key = 1; key < TRIED && *one == 0; key++) {
+        struct kit_bytes name = kit_key(KIT_WORD, key);
+        uint64_t hash = kv_hash(kv, name.data, name.size);
+        uint64_t place = hash >> (64 - ENTRY_TAG_BITS) << 6 | (hash & 63);
+        if (seen[place] == 0) {
+            seen[place] = key;
+            continue;
+        }
+        struct kit_bytes before = kit_key(KIT_WORD, seen[place]);
+        uint64_t same = kv_hash(kv, before.data, before.size) ^ hash;
+        if ((same & 0xfff) == 0) { /* more bits than the table has */
+            *one = seen[place];
+            *other = key;
+        }
+    }
+    CHECK(*one != 0, "%s", "no two keys of one chain");
+    free(seen);
+}
+
+/* C2: also where the session finds a copy, which stands before a newer record. */
+static void newer_records_behind_copies_are_noticed(void) {
+    static const struct kit_disk_options cached = {.read_cache = 64 << 10,
+                                                   .memory_size = 1 << 20};
+    struct kit_disk disk = kit_disk_open(KIT_WORD, &cached);
+    struct faster_session *slow = cpr_session(disk.kv, ID);
+    uint64_t cold;
+    uint64_t warm;
+    find_twins(disk.kv, &cold, &warm);
+    struct kit_bytes key = kit_key(KIT_WORD, cold);
+    struct found found;
+    set(disk.session, cold, 1);
+    kit_disk_evict(&disk);
+    struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+    cpr_advance_to(checkpoint, FASTER_PHASE_PREPARE);
+    CHECK_INT(session_enter(slow), FASTER_OK);
+    CHECK_INT(faster_checkpoint_advance(checkpoint, CPR_KIT_SOON_MS), FASTER_E_TIMEOUT);
+    set(disk.session, warm, 2);
+    CHECK_U64(version_of(disk.session, warm), 2);
+    CHECK_U64(get(disk.session, cold), 1); /* keeps a copy */
+    uint64_t hash = kv_hash(disk.kv, key.data, key.size);
+    CHECK_U64(slow->version, 1);
+    CHECK_INT(find_record(slow, hash, key.data, key.size, &found), FASTER_RETRY);
+    session_refresh(slow);
+    CHECK_INT(find_record(slow, hash, key.data, key.size, &found), FASTER_OK);
+    CHECK(cache_holds(&disk.kv->cache, found.record), "%s", "there is no copy");
+    session_leave(slow);
+    cpr_go_on(checkpoint);
     faster_checkpoint_end(checkpoint);
     faster_session_free(slow);
     kit_disk_close(&disk);
@@ -328,6 +387,39 @@ static void version_bits_that_wrapped_are_old(void) {
     kit_disk_close(&disk);
 }
 
+/* The store may be closed before the handle is ended: nothing of it is then read. */
+static void a_closed_store_gives_no_streams(void) {
+    static const uint32_t parts[] = {FASTER_PART_INDEX, FASTER_PART_PAGES};
+    static uint64_t buffer[(1 << 17) / 8];
+    for (int i = 0; i < 4; i++) {
+        struct kit_disk disk = kit_disk_open(KIT_WORD, &plain);
+        struct faster_checkpoint_config config = {.size = sizeof config,
+                                                  .kind = FASTER_SNAPSHOT,
+                                                  .with_index = i % 2 == 0};
+        struct faster_checkpoint *checkpoint = NULL;
+        uint64_t size = 0;
+        for (uint64_t key = 0; key < KEYS; key++) {
+            set(disk.session, key, key);
+        }
+        CHECK_INT(faster_checkpoint_begin(disk.kv, &config, &checkpoint), FASTER_OK);
+        cpr_advance_to(checkpoint, i % 2 == 0 ? FASTER_PHASE_INDEX_COPY
+                                              : FASTER_PHASE_WAIT_FLUSH);
+        if (i >= 2) { /* in the middle */
+            CHECK_INT(faster_checkpoint_read(checkpoint, parts[i % 2], buffer,
+                                             KIT_DISK_PAGE + (64 << 10), &size),
+                      FASTER_OK);
+        }
+        CHECK_INT(faster_kv_close(disk.kv, KIT_DISK_WAIT_MS), FASTER_OK);
+        CHECK_INT(faster_checkpoint_read(checkpoint, parts[i % 2], buffer,
+                                         KIT_DISK_PAGE + (64 << 10), &size),
+                  FASTER_E_CLOSED);
+        CHECK_INT(faster_checkpoint_advance(checkpoint, CPR_KIT_SOON_MS),
+                  FASTER_E_CLOSED);
+        faster_checkpoint_end(checkpoint);
+        kit_disk_close(&disk);
+    }
+}
+
 static void misuse_is_refused(void) {
     struct kit_disk disk = kit_disk_open(KIT_WORD, &plain);
     struct faster_kv *memory = kit_open(KIT_WORD);
@@ -357,6 +449,8 @@ static void misuse_is_refused(void) {
 }
 
 HARNESS_MAIN(TEST(versions_follow_phases), TEST(newer_records_are_noticed),
+             TEST(newer_records_behind_copies_are_noticed),
+             TEST(a_closed_store_gives_no_streams),
              TEST(late_records_of_the_old_version_belong_to_it),
              TEST(idle_and_closed_sessions_have_points),
              TEST(a_session_that_comes_again_keeps_its_point),
