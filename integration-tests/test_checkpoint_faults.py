@@ -5,6 +5,7 @@ Checkpoints of whole stores, where a thread, a device or a file is in the way.
 
 from __future__ import annotations
 
+import copy
 import threading
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -102,6 +103,8 @@ def test_a_store_is_not_sent_to_other_processes(tmp_path: Path) -> None:
         for one in (store, session):
             with pytest.raises(TypeError, match="pickle"):
                 ForkingPickler.dumps(one)
+        with pytest.raises(TypeError, match="read_only=True"):
+            copy.copy(store)
         store[1] = 1
         assert store[1] == 1
 

@@ -11,8 +11,8 @@
  *   A rule names a kind of call, which calls of that kind it means, counted from 1, and
  *   what they give: an error, without asking the system; or, for reads and writes, how
  *   many bytes at most the system is asked to move; or, for align_file, the alignment;
- *   or, for measure_file, that the file has lost its name since it was opened.  The first
- *   rule that fits a call decides.
+ *   or, for measure_file, that the file has lost its name since it was opened.  The
+ *   first rule that fits a call decides.
  *
  * Invariants
  *   I1  A call that no rule names is passed on unchanged.

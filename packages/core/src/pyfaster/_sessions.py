@@ -17,7 +17,7 @@ import weakref
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from pyfaster._session import Session
 from pyfaster._stats import SessionInfo
@@ -183,6 +183,16 @@ class SessionMaker(Generic[K, V]):
 
             return _read_only.ReadOnlySession, _read_only.async_kind
         return Session, _async_kind
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """
+        Refuse to be copied or pickled: there is one owner.
+        """
+        raise TypeError(
+            f"{self._place()}: a store is neither copied nor pickled; give the other "
+            "process its path, to open once this one is closed, or to mount with "
+            "read_only=True"
+        )
 
     def sessions(self) -> tuple[SessionInfo, ...]:
         """

@@ -114,7 +114,7 @@ _STATUS = {CorruptionError: -5001, UnsupportedFormatError: -5003, ConfigError: -
 
 
 def problem_error(
-    status: int, path: str, problem: Problem, *, read_only: bool
+    status: int, path: str, problem: Problem, *, read_only: bool = False
 ) -> FasterError:
     """
     Make the exception for a directory that could not be opened.

@@ -123,7 +123,7 @@ _STATUS = {CorruptionError: -5001, UnsupportedFormatError: -5003, ConfigError: -
 
 
 def trouble_error(
-    status: int, path: str, trouble: Trouble, *, read_only: bool
+    status: int, path: str, trouble: Trouble, *, read_only: bool = False
 ) -> FasterError:
     """
     Make the exception for a device that could not be opened.
