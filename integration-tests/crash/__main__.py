@@ -146,7 +146,8 @@ def lead(given: argparse.Namespace, words: list[str]) -> int:
 
 def main(words: list[str]) -> int:
     """
-    Do what the words say; give the exit status: 1 for violations, 2 for too few states.
+    Do what the words say; give the exit status: 1 for violations, 2 for too few states,
+    3 where a worker ended in another way.
     """
     given = arguments(words)
     if given.replay is not None:

@@ -156,7 +156,7 @@ class BrokenFiles:
             return late
         writer = self.files.create(token, name)
         if self.mutant == "no file sync":
-            writer.sync = lambda: None  # type: ignore[method-assign]
+            writer.sync = lambda: None  # type: ignore[method-assign]  # left out
         return writer
 
     def open(self, token: str, name: str, /) -> FileReader:

@@ -26,12 +26,15 @@ def main() -> int:
     parser.add_argument("--flavour", choices=FLAVOURS, help="one of them; else both")
     parser.add_argument("--store", default="file", help='"file", or "toy:MUTANT"')
     parser.add_argument("--kind", action="append", default=[], help="no other kinds")
-    parser.add_argument("--keep", type=Path, help="an empty folder to leave all in")
+    parser.add_argument("--keep", type=Path, help="a folder to leave all in")
     asked = parser.parse_args()
     for flavour in [asked.flavour] if asked.flavour else FLAVOURS:
         begin = perf_counter()
         with tempfile.TemporaryDirectory(prefix="kill-") as made:
-            folder = asked.keep or Path(made)
+            folder = Path(made)
+            if asked.keep is not None:
+                folder = asked.keep / flavour
+                folder.mkdir(parents=True)
             try:
                 kinds = tuple(asked.kind)
                 with Campaign(

@@ -244,7 +244,7 @@ class Life:
 #: One call an update; one for many; begun and completed later; begun by an event loop.
 STYLES = ("batch", "single", "started", "async")
 
-#: The modes in turn; each third life ends at a counted operation.
+#: The modes in turn; three of seven lives end at a counted operation.
 MODES = ("operation", "parent", "phase", "operation", "phase", "parent", "operation")
 #: Every so many lives one is closed in peace.
 CLOSED_EVERY = 16

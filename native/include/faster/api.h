@@ -164,8 +164,10 @@ int faster_session_resume(struct faster_kv *kv, uint64_t id, uint64_t serial,
  * this id was open.  Errors: FASTER_E_BUSY while it is. */
 int faster_session_forget(struct faster_kv *kv, uint64_t id);
 
-/* Close a session and give its slot back.  Errors: FASTER_E_BUSY while another thread
- * is inside.  A second close does nothing. */
+/* Close a session and give its slot back.  Updates that are on their way do not take
+ * place any more (faster_session_drain brings them to their end); commit points stay
+ * before the first of them, and so does whoever resumes the session.  Errors:
+ * FASTER_E_BUSY while another thread is inside.  A second close does nothing. */
 int faster_session_close(struct faster_session *session);
 
 /* Free a session's handle; closes first.  In a forked child it frees nothing. */

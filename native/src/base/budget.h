@@ -11,9 +11,12 @@
  *   counted without asking (budget_force), so that the others make room for it.
  *
  * Model      used, limit (UINT64_MAX when there is none), and wanted: what somebody was
- *            refused, for whoever can give memory back.
+ *            refused, for whoever can give memory back.  He answers with a refusal when
+ *            there is nothing to give.
  * Invariants
  *   I1  used never exceeds limit, but for what was forced (budget_force).
+ *   I2  A refusal answers a wish that was there when he began to look, and no smaller
+ *       one: asks counts the times that the first wish came up.
  * Ordering   Relaxed throughout: the counter guards an amount, not data.
  * Progress   lock-free
  * Threads    any
@@ -36,7 +39,8 @@ struct budget {
     uint64_t limit; /* set once */
     _Atomic uint64_t used;
     _Atomic uint64_t wanted;
-    _Atomic int refusal; /* a status: why nobody can give anything back; 0 */
+    _Atomic uint64_t asks;
+    _Atomic uint64_t refusal; /* I2: asks, a status and the size, see budget_refuse */
 
     /* Told that something is wanted; NULL when nobody can give memory back.  Set
      * once. */
@@ -48,7 +52,8 @@ static inline void budget_init(struct budget *budget, uint64_t limit) {
     budget->limit = limit != 0 ? limit : UINT64_MAX;
     atomic_init(&budget->used, 0);
     atomic_init(&budget->wanted, 0);
-    atomic_init(&budget->refusal, FASTER_OK);
+    atomic_init(&budget->asks, 0);
+    atomic_init(&budget->refusal, 0);
     budget->yield = NULL;
     budget->context = NULL;
 }
@@ -77,24 +82,65 @@ static inline void budget_force(struct budget *budget, uint64_t bytes) {
     (void)atomic_fetch_add_explicit(&budget->used, bytes, memory_order_relaxed);
 }
 
-/* What was refused is needed.  FASTER_RETRY when somebody may give it back, else why
- * not. */
-static inline int budget_want(struct budget *budget, uint64_t bytes) {
+/* Whoever wanted something has it, or gives up. */
+static inline void budget_sated(struct budget *budget) {
     /* relaxed: an amount, see Ordering */
-    atomic_store_explicit(&budget->wanted, bytes, memory_order_relaxed);
+    atomic_store_explicit(&budget->wanted, 0, memory_order_relaxed);
+}
+
+/* A wish as whoever gives memory back finds it before he looks what he has. */
+struct budget_wish {
+    uint64_t asks;
+    uint64_t bytes;
+};
+
+static inline struct budget_wish budget_wish(struct budget *budget) {
+    struct budget_wish wish;
+    /* relaxed, both: an answer that does not fit is none, and he is asked again */
+    wish.asks = atomic_load_explicit(&budget->asks, memory_order_relaxed);
+    /* relaxed: as above */
+    wish.bytes = atomic_load_explicit(&budget->wanted, memory_order_relaxed);
+    return wish;
+}
+
+/* A size in a refusal; what does not fit is more than anybody has. */
+static inline uint64_t budget_refused_size(uint64_t bytes) {
+    uint64_t size = bytes / 64 + (bytes % 64 != 0);
+    return size < UINT32_MAX ? size : UINT32_MAX;
+}
+
+/* Answer a wish: nothing will be given back, and why; FASTER_OK: it may be. */
+static inline void budget_refuse(struct budget *budget, const struct budget_wish *wish,
+                                 int status) {
+    uint64_t refusal = wish->asks << 48 | (uint64_t)(uint16_t)-status << 32 |
+                       budget_refused_size(wish->bytes);
+    /* relaxed: a hint; who is told no may ask again */
+    atomic_store_explicit(&budget->refusal, status != FASTER_OK ? refusal : 0,
+                          memory_order_relaxed);
+}
+
+/* What was refused is needed.  FASTER_RETRY when somebody may give it back, else why
+ * not; the wish is then forgotten. */
+static inline int budget_want(struct budget *budget, uint64_t bytes) {
+    /* relaxed, all: see budget_wish; a wish that is lost comes up again */
+    if (atomic_exchange_explicit(&budget->wanted, bytes, memory_order_relaxed) == 0) {
+        /* relaxed: as above */
+        (void)atomic_fetch_add_explicit(&budget->asks, 1, memory_order_relaxed);
+    }
     if (budget->yield == NULL) {
         return FASTER_E_FULL;
     }
     budget->yield(budget->context);
-    /* relaxed: a hint; who is told no may ask again */
-    int refusal = atomic_load_explicit(&budget->refusal, memory_order_relaxed);
-    return refusal != FASTER_OK ? refusal : FASTER_RETRY;
-}
-
-/* Whoever wanted something has it. */
-static inline void budget_sated(struct budget *budget) {
-    /* relaxed: an amount, see Ordering */
-    atomic_store_explicit(&budget->wanted, 0, memory_order_relaxed);
+    /* relaxed: as above */
+    uint64_t refusal = atomic_load_explicit(&budget->refusal, memory_order_relaxed);
+    /* relaxed: as above */
+    uint64_t asks = atomic_load_explicit(&budget->asks, memory_order_relaxed);
+    if (refusal == 0 || refusal >> 48 != (uint16_t)asks ||
+        (uint32_t)refusal > budget_refused_size(bytes)) {
+        return FASTER_RETRY;
+    }
+    budget_sated(budget);
+    return -(int)(uint16_t)(refusal >> 32);
 }
 
 /* Bytes by which use and wishes together exceed the limit. */

@@ -441,6 +441,7 @@ int faster_checkpoint_advance(struct faster_checkpoint *checkpoint,
     if (checkpoint->kv->generation != fork_generation()) {
         return FASTER_E_FORKED;
     }
+    checkpoint->facts.slow_session = 0; /* of an earlier call, if any */
     return is_closed(checkpoint->kv) ? FASTER_E_CLOSED : advance(checkpoint, &waiting);
 }
 
@@ -452,8 +453,8 @@ static int begin_index(struct faster_checkpoint *checkpoint) {
     int result = kv_enter_slot(kv, checkpoint->slot);
     if (result == FASTER_OK) {
         result =
-            copy_index_begin(&checkpoint->copy.index, kv,
-                             checkpoint->facts.index_start, checkpoint->config.seed);
+            copy_index_begin(&checkpoint->copy.index, kv, checkpoint->facts.index_start,
+                             checkpoint->config.seed);
         epoch_leave(&kv->epoch, checkpoint->slot);
     }
     return result;

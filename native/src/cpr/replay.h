@@ -29,8 +29,7 @@
  *   I3  prev is below the record's address, and a place where a record may begin; one
  *       that leads into memory leads to a record.
  *
- * Ordering
- *   M1  Links are published as any record is (index.h M1, M2).
+ * Ordering   none of its own: links are published as any record is (index.h M1, M2)
  *
  * Progress   One pass over the bytes.  A link is lock-free.
  * Threads    any number with a struct each.  No epoch is entered: the growth of the

@@ -521,17 +521,15 @@ static bool prepare_frames(struct hlog *log, uint64_t wanted) {
 
 /* Say whether those who want memory may hope for it: not when writing has stopped, or
  * when this round could move nothing and nothing is on its way to the device. */
-static void tell_refusal(struct hlog *log, bool moved) {
+static void tell_refusal(struct hlog *log, const struct budget_wish *wish, bool moved) {
     struct hlog_disk *disk = log->disk;
     /* relaxed: the worker's own store */
     int refusal = atomic_load_explicit(&disk->failed, memory_order_relaxed);
     if (refusal == FASTER_OK && !moved && disk->count == 0) {
         refusal = FASTER_E_FULL;
     }
-    bool wanted = budget_excess(log->budget) != 0;
-    /* relaxed: a hint for those who want memory */
-    atomic_store_explicit(&log->budget->refusal, wanted ? refusal : FASTER_OK,
-                          memory_order_relaxed);
+    bool wanted = wish->bytes != 0 && budget_excess(log->budget) != 0;
+    budget_refuse(log->budget, wish, wanted ? refusal : FASTER_OK);
 }
 
 /* Evict what must go, and prepare what is needed next. */
@@ -563,13 +561,14 @@ bool disk_work(struct hlog *log) {
     }
     bool wanted = atomic_exchange_explicit(
         &disk->asked, false, memory_order_seq_cst); /* M2, with disk_ask */
+    struct budget_wish wish = budget_wish(log->budget);
     try_again(log, wanted);
     bool moved = shift_read_only(log);
     moved |= submit_writes(log);
     (void)device_poll(disk->device); /* device.h V10 */
     moved |= reap(log);
     moved |= make_room(log);
-    tell_refusal(log, moved);
+    tell_refusal(log, &wish, moved);
     return moved;
 }
 

@@ -176,6 +176,9 @@ void pending_queue_leave(struct pending_queue *queue);
 /* Inside the slot: whether an update must wait behind others of its session. */
 bool pending_defers(const struct pending_queue *queue, uint64_t hash);
 
+/* Inside the slot: the lowest serial number whose update is not done, or 0. */
+uint64_t pending_first(const struct pending_queue *queue);
+
 /* Updates that have their serial number and are not done. */
 static inline uint64_t pending_numbered(struct pending_queue *queue) {
     return atomic_load_explicit(&queue->numbered, memory_order_acquire); /* M6 */

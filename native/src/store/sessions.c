@@ -123,13 +123,21 @@ static int begin_session(struct faster_kv *kv, struct faster_session *session,
     return FASTER_OK;
 }
 
+/* Inside the slot: the last update that a closed session has made.  Those that are on
+ * their way end with it, so none of them nor behind them may count (C5). */
+static uint64_t last_made(struct faster_session *session) {
+    uint64_t lost = session->queue != NULL ? pending_first(session->queue) : 0;
+    return lost != 0 ? lost - 1 : faster_session_serial(session);
+}
+
 /* Under the lock: keep what later captures need (C5). */
-static void depart(struct faster_kv *kv, struct faster_session *session) {
+static void depart(struct faster_kv *kv, struct faster_session *session,
+                   uint64_t last) {
     struct departed *one = &kv->departed[kv->departed_count++];
     kv->named_count--;
     *one = (struct departed){
         .id = session->id,
-        .serial = faster_session_serial(session),
+        .serial = last,
         /* relaxed, both: nobody is or gets in */
         .committed = atomic_load_explicit(&session->committed, memory_order_relaxed),
         /* relaxed: as above */
@@ -236,12 +244,13 @@ int faster_session_close(struct faster_session *session) {
     if (!was_closed && (state & STATE_CLOSED) == 0) {
         index_settle(&kv->index, &session->tally); /* the index waits for our slot */
     }
+    uint64_t last = last_made(session);
     epoch_leave(session->epoch, session->slot);
     if (!was_closed) {
         lock_enter(&kv->lock);
         unlink_session(kv, session);
         if (session->id != 0) {
-            depart(kv, session);
+            depart(kv, session, last);
         }
         epoch_slot_give(session->slot); /* with the count, or an opener finds none */
         lock_leave(&kv->lock);

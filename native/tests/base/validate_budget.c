@@ -2,6 +2,8 @@
 /* budget.h: what is refused has not been taken, and no byte more than the limit is. */
 #include "base/budget.h"
 
+#include <errno.h>
+
 #include "harness.h"
 
 enum { THREADS = 4 };
@@ -53,6 +55,32 @@ static void i1_what_was_forced_counts_against_later_takers(void) {
     CHECK(budget_take(&budget, 20), "20 of 20");
 }
 
+static void say_nothing(void *context) { (void)context; }
+
+/* I2: who asks is told no only by an answer to what he asks for. */
+static void i2_a_refusal_answers_its_own_wish(void) {
+    struct budget budget;
+    budget_init(&budget, 100);
+    CHECK_INT(budget_want(&budget, 1), FASTER_E_FULL); /* nobody gives anything */
+    budget_sated(&budget);
+    budget.yield = say_nothing;
+    CHECK_INT(budget_want(&budget, 640), FASTER_RETRY);
+    struct budget_wish wish = budget_wish(&budget);
+    CHECK_U64(wish.bytes, 640);
+    budget_refuse(&budget, &wish, FASTER_OK);
+    CHECK_INT(budget_want(&budget, 640), FASTER_RETRY);
+    budget_refuse(&budget, &wish, FASTER_E_FULL);
+    CHECK_INT(budget_want(&budget, 320), FASTER_RETRY); /* less may be there */
+    CHECK_INT(budget_want(&budget, UINT64_MAX), FASTER_E_FULL);
+    CHECK_U64(budget_wish(&budget).bytes, 0);           /* he has given up */
+    CHECK_INT(budget_want(&budget, 640), FASTER_RETRY); /* so this is a new one */
+    budget_refuse(&budget, &wish, -EIO);                /* he had looked before */
+    CHECK_INT(budget_want(&budget, 640), FASTER_RETRY);
+    wish = budget_wish(&budget);
+    budget_refuse(&budget, &wish, -EIO);
+    CHECK_INT(budget_want(&budget, 640), -EIO);
+}
+
 struct race {
     struct budget budget;
     uint64_t taken[THREADS];
@@ -90,4 +118,5 @@ HARNESS_MAIN(TEST(i1_the_limit_can_be_reached_and_not_passed),
              TEST(i1_sizes_near_the_words_end_do_not_wrap),
              TEST(no_limit_is_the_words_end),
              TEST(i1_what_was_forced_counts_against_later_takers),
+             TEST(i2_a_refusal_answers_its_own_wish),
              TEST(i1_threads_together_take_exactly_the_limit))

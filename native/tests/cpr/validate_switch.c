@@ -95,6 +95,7 @@ static void newer_records_are_noticed(void) {
     CHECK_INT(find_record(slow, hash, key.data, key.size, &found), FASTER_OK);
     session_leave(slow);
     cpr_go_on(checkpoint);
+    CHECK_U64(cpr_facts(checkpoint).slow_session, 0); /* it holds nothing up any more */
     CHECK_U64(cpr_point(checkpoint, ID), 1);
     faster_checkpoint_end(checkpoint);
     faster_session_free(slow);
@@ -313,6 +314,34 @@ static void updates_on_their_way_are_helped(void) {
     kit_disk_close(&disk);
 }
 
+/* C5: an update that a close has cut off is in no commit point, nor is what came behind
+ * it: so it is not taken for done. */
+static void updates_that_a_close_cuts_off_do_not_count(void) {
+    static const struct faster_fault_rule rules[] = {{.kinds = FASTER_KIND_READ,
+                                                      .fault = FASTER_FAULT_HOLD,
+                                                      KIT_DISK_UNARMED,
+                                                      .argument = 0}};
+    struct kit_disk_options options = {.rules = rules, .rules_count = 1};
+    struct kit_disk disk = open_cold(&options);
+    struct faster_session *session = cpr_session(disk.kv, ID);
+    set(session, 6, 66);
+    kit_disk_arm(&disk, 0, 1);
+    (void)start_add(session, 5);
+    set(session, 7, 77);
+    CHECK_U64(faster_session_serial(session), 3);
+    faster_session_free(session);
+    kit_disk_lift(&disk);
+    struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+    cpr_advance_to(checkpoint, FASTER_PHASE_IN_PROGRESS);
+    CHECK_U64(get(disk.session, 5), 5);
+    CHECK_U64(cpr_point(checkpoint, ID), 1);
+    session = cpr_session(disk.kv, ID);
+    CHECK_U64(faster_session_serial(session), 1);
+    faster_checkpoint_end(checkpoint);
+    faster_session_free(session);
+    kit_disk_close(&disk);
+}
+
 /* C4: while it is prepared, an update that needs the device takes no serial number, and
  * those behind it wait for it. */
 static void updates_that_need_the_device_are_deferred(void) {
@@ -390,28 +419,27 @@ static void version_bits_that_wrapped_are_old(void) {
 /* The store may be closed before the handle is ended: nothing of it is then read. */
 static void a_closed_store_gives_no_streams(void) {
     static const uint32_t parts[] = {FASTER_PART_INDEX, FASTER_PART_PAGES};
-    static uint64_t buffer[(1 << 17) / 8];
+    static uint64_t buffer[(KIT_DISK_PAGE + 1024) / 8]; /* a page at a time */
     for (int i = 0; i < 4; i++) {
         struct kit_disk disk = kit_disk_open(KIT_WORD, &plain);
-        struct faster_checkpoint_config config = {.size = sizeof config,
-                                                  .kind = FASTER_SNAPSHOT,
-                                                  .with_index = i % 2 == 0};
+        struct faster_checkpoint_config config = {
+            .size = sizeof config, .kind = FASTER_SNAPSHOT, .with_index = i % 2 == 0};
         struct faster_checkpoint *checkpoint = NULL;
         uint64_t size = 0;
         for (uint64_t key = 0; key < KEYS; key++) {
             set(disk.session, key, key);
         }
         CHECK_INT(faster_checkpoint_begin(disk.kv, &config, &checkpoint), FASTER_OK);
-        cpr_advance_to(checkpoint, i % 2 == 0 ? FASTER_PHASE_INDEX_COPY
-                                              : FASTER_PHASE_WAIT_FLUSH);
+        cpr_advance_to(checkpoint,
+                       i % 2 == 0 ? FASTER_PHASE_INDEX_COPY : FASTER_PHASE_WAIT_FLUSH);
         if (i >= 2) { /* in the middle */
             CHECK_INT(faster_checkpoint_read(checkpoint, parts[i % 2], buffer,
-                                             KIT_DISK_PAGE + (64 << 10), &size),
+                                             sizeof buffer, &size),
                       FASTER_OK);
         }
         CHECK_INT(faster_kv_close(disk.kv, KIT_DISK_WAIT_MS), FASTER_OK);
         CHECK_INT(faster_checkpoint_read(checkpoint, parts[i % 2], buffer,
-                                         KIT_DISK_PAGE + (64 << 10), &size),
+                                         sizeof buffer, &size),
                   FASTER_E_CLOSED);
         CHECK_INT(faster_checkpoint_advance(checkpoint, CPR_KIT_SOON_MS),
                   FASTER_E_CLOSED);
@@ -455,6 +483,7 @@ HARNESS_MAIN(TEST(versions_follow_phases), TEST(newer_records_are_noticed),
              TEST(idle_and_closed_sessions_have_points),
              TEST(a_session_that_comes_again_keeps_its_point),
              TEST(updates_on_their_way_are_helped),
+             TEST(updates_that_a_close_cuts_off_do_not_count),
              TEST(updates_that_need_the_device_are_deferred),
              TEST(a_checkpoint_may_end_in_any_phase),
              TEST(version_bits_that_wrapped_are_old), TEST(misuse_is_refused))

@@ -424,6 +424,24 @@ def test_several_lives_are_found_whole(
     assert report.entries > 1000
 
 
+@pytest.mark.parametrize("when", ["checkpoints", "log", "ends"])
+def test_checkpoints_that_go_meanwhile(store: Path, when: str) -> None:
+    """Checkpoints that are removed while they are looked at are no damage: their files
+    stay open to the end."""
+    older = tokens(store)[:2]
+
+    def remove(what: str, done: int, total: int) -> None:
+        if what == when:
+            for token in older:
+                shutil.rmtree(store / "checkpoints" / token, ignore_errors=True)
+
+    report = verify(store, remove)
+    assert tokens(store)[:-1] == []
+    assert report.findings == []
+    assert report.ok
+    assert report.checkpoints == 3
+
+
 def test_a_store_that_is_written_to(built: dict[str, Path], tmp_path: Path) -> None:
     """While sessions write and checkpoints come and go nothing is found."""
     place = tmp_path / "busy"

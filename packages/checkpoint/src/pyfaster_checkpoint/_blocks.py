@@ -34,7 +34,7 @@ LAST = 1
 #: The largest page, and the words in front of it.
 PAYLOAD_MAX = (1 << 30) + 64
 
-#: The number of each part in a block's header. The only such table.
+#: The number of each part in a block's header: of the format, as the core has them.
 PARTS = {"index": 1, "pages": 2, "delta": 3}
 
 _CORRUPT = -5001

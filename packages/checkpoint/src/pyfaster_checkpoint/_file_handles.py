@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 #: Some systems move no more in one call, and silently less.
 _CALL_MAX = 1 << 30
 
+#: After so many bytes the system is asked to begin with them, so that the sync does not
+#: find all of them unwritten.
+_BEGIN_AFTER = 8 << 20
+
 
 def sync_descriptor(descriptor: int) -> None:
     """
@@ -45,6 +49,8 @@ class DiskWriter:
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
         self._failed: OSError | None = None
+        self._written = 0
+        self._begun = 0
 
     def _open(self) -> int:
         if self._descriptor is None:
@@ -62,6 +68,18 @@ class DiskWriter:
             if count <= 0:
                 raise OSError(errno.EIO, "a write moved nothing")
             rest = rest[count:]
+            self._written += count
+        if self._written - self._begun >= _BEGIN_AFTER:
+            self._begin_writing(descriptor)
+
+    def _begin_writing(self, descriptor: int) -> None:
+        """
+        Let the system write what it has, and forget it: nobody reads it soon.
+        """
+        if hasattr(os, "posix_fadvise"):
+            length = self._written - self._begun
+            os.posix_fadvise(descriptor, self._begun, length, os.POSIX_FADV_DONTNEED)
+        self._begun = self._written
 
     def sync(self) -> None:
         """

@@ -23,7 +23,7 @@ from pyfaster.errors import ReadOnlyError
 from pyfaster_checkpoint._file_handles import DiskReader, DiskWriter, sync_descriptor
 from pyfaster_checkpoint._manifest import FILES, MANIFEST, MANIFEST_NEW
 from pyfaster_checkpoint._parse import is_token
-from pyfaster_checkpoint._problems import damaged, refused
+from pyfaster_checkpoint._problems import damaged, refused, reported
 
 T = TypeVar("T")
 
@@ -77,10 +77,10 @@ class DiskFiles:
 
     def _check_folder(self) -> None:
         if not stat.S_ISDIR(os.lstat(self.directory).st_mode):
-            raise damaged(
+            raise reported(
                 "",
-                "",
-                f"{str(self.directory)!r} is no directory; links are not followed",
+                f"checkpoints in {str(self.directory)!r}: it is no directory; links "
+                "are not followed; give the directory itself",
             )
 
     @property

@@ -17,25 +17,24 @@ from typing import Any
 
 import xxhash
 
+from pyfaster.checkpoints import PARTS
+
 #: The format that is written, and the newest that is read.
 FORMAT = 1
 
 MANIFEST = "manifest.json"
 MANIFEST_NEW = "manifest.tmp"
-INDEX = "index.dat"
+INDEX, PAGES, DELTA = PARTS["index"], PARTS["pages"], PARTS["delta"]
 
-#: File to the kind of its stream. The only such table.
-FILES: Mapping[str, str] = {
-    "index.dat": "index",
-    "snapshot.dat": "pages",
-    "delta.dat": "delta",
-}
+#: File to the kind of its stream.
+FILES: Mapping[str, str] = {name: part for part, name in PARTS.items()}
 
-#: Kind to the files that it has beside an index copy of its own.
+#: Kind to the files that it has beside an index copy of its own, in the order in which
+#: the core gives them.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "fold-over": (),
-    "snapshot": ("snapshot.dat",),
-    "incremental": ("delta.dat", "snapshot.dat"),
+    "snapshot": (PAGES,),
+    "incremental": (DELTA, PAGES),
     "index": (),
 }
 

@@ -22,11 +22,9 @@ from pyfaster.checkpoints import FileReader, RecoveryEngine
 from pyfaster.errors import CorruptCheckpointError, CorruptionError
 from pyfaster_checkpoint._ahead import Ahead
 from pyfaster_checkpoint._blocks import BlockFile, Damage, Payload, page_place
-from pyfaster_checkpoint._manifest import FILES, INDEX, Manifest
+from pyfaster_checkpoint._manifest import DELTA, FILES, INDEX, PAGES, Manifest
 from pyfaster_checkpoint._plan import index_key
 from pyfaster_checkpoint._problems import damaged
-
-PAGES, DELTA = "snapshot.dat", "delta.dat"
 
 #: How much is put together before changed records are put over it.
 _RUN = 8 << 20
@@ -193,4 +191,4 @@ def blaming(manifest: Manifest, name: str) -> Iterator[None]:
         raise problem from error
 
 
-__all__ = ["blaming", "merged"]
+__all__ = ["PAGES", "Member", "blaming", "merged"]

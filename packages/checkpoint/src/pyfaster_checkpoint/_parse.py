@@ -24,6 +24,7 @@ from pyfaster_checkpoint._manifest import (
     COOKIE_SIZE_MAX,
     FILES,
     FORMAT,
+    INDEX,
     KINDS,
     MANIFEST,
     MANIFEST_SIZE_MAX,
@@ -161,7 +162,7 @@ def _agreements(one: Manifest) -> list[tuple[bool, str]]:
     """
     at = one.addresses
     own = one.index == one.token
-    names = sorted([*KINDS[one.kind], *(["index.dat"] if own else [])])
+    names = sorted([*KINDS[one.kind], *([INDEX] if own else [])])
     older = [named for named in (one.parent, one.index) if named is not None]
     ids = [number for number, _ in one.sessions.values()]
     return [

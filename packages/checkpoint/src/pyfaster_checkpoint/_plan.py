@@ -16,12 +16,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pyfaster.checkpoints import Generation, PassedOver, RecoveryPlan, Skip
-from pyfaster.errors import (
-    CorruptCheckpointError,
-    DeviceError,
-    FasterError,
-    UnsupportedFormatError,
-)
+from pyfaster.errors import CorruptCheckpointError, DeviceError, FasterError
 from pyfaster_checkpoint._catalog import Catalog, Entry
 from pyfaster_checkpoint._manifest import INDEX, MANIFEST, Manifest
 from pyfaster_checkpoint._parse import LAYOUT, is_token
@@ -242,13 +237,6 @@ def make_plan(source: Source, catalog: Catalog) -> RecoveryPlan:
     )
 
 
-def first_generation() -> tuple[Generation, ...]:
-    """
-    Give the generations of a store that begins.
-    """
-    return ((0, 1 << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)),)
-
-
 def _generations(one: Manifest, catalog: Catalog) -> tuple[Generation, ...]:
     """
     Append this new life: its number was never used, also by a life that left no trace.
@@ -291,10 +279,8 @@ def same_log(manifest: Manifest, generations: Collection[Generation]) -> bool:
 __all__ = [
     "LATEST",
     "Source",
-    "UnsupportedFormatError",
     "check_layout",
     "choose",
-    "first_generation",
     "index_key",
     "make_plan",
     "same_log",

@@ -9,7 +9,6 @@ the checkpoint that owns it, so that an older one can be tried on a new store.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -67,7 +66,6 @@ class Recovery:
         self._phases: dict[str, float] = {}
         self._file_bytes = 0
         self._log_bytes = 0
-        self._lock = threading.Lock()
 
     def run(self) -> RecoveryReport:
         """

@@ -16,7 +16,12 @@ from collections.abc import Collection, Iterator
 from pyfaster.checkpoints import CheckpointFiles
 from pyfaster.errors import CorruptCheckpointError
 from pyfaster_checkpoint._catalog import Catalog, Entry
-from pyfaster_checkpoint._manifest import MANIFEST, MANIFEST_NEW, Manifest
+from pyfaster_checkpoint._manifest import (
+    MANIFEST,
+    MANIFEST_NEW,
+    Manifest,
+    sequence_of,
+)
 from pyfaster_checkpoint._plan import same_log
 
 
@@ -106,7 +111,7 @@ def _may_go(entry: Entry, oldest: int) -> bool:
     if entry.error is None:
         return True
     damaged = isinstance(entry.error, CorruptCheckpointError)
-    return damaged and int(entry.token[:16], 16) < oldest
+    return damaged and sequence_of(entry.token) < oldest
 
 
 def discard(files: CheckpointFiles, token: str) -> None:

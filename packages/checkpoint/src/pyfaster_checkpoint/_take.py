@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +38,8 @@ from pyfaster.errors import (
 )
 from pyfaster_checkpoint._manifest import (
     FILES,
+    INDEX,
+    KINDS,
     MANIFEST,
     MANIFEST_NEW,
     MANIFEST_SIZE_MAX,
@@ -50,9 +52,6 @@ from pyfaster_checkpoint._manifest import (
 from pyfaster_checkpoint._parse import parse
 from pyfaster_checkpoint._problems import failed
 from pyfaster_checkpoint._pump import Pump
-
-#: Stream to file.
-NAMES = {part: name for name, part in FILES.items()}
 
 #: What goes to the caller as it is.
 _AS_IT_IS = (
@@ -173,10 +172,10 @@ class Take:
         )
         while (phase := self._advance()) != "persist":
             if phase == "index-copy":
-                self._stream("index")
+                self._stream(INDEX)
             elif phase == "wait-flush":
-                for part in _PARTS[order.kind]:
-                    self._stream(part)
+                for name in KINDS[order.kind]:
+                    self._stream(name)
         return self._publish()
 
     def _advance(self) -> str:
@@ -204,27 +203,26 @@ class Take:
         if self._progress is not None and phase != "rest":
             self._progress(Progress(phase))
 
-    def _stream(self, part: str) -> None:
+    def _stream(self, name: str) -> None:
         """
         Write a stream to its file; the core may have it begun anew.
         """
-        name = NAMES[part]
         entry = None
         while entry is None:
             if name in self._writers:
                 self._writers.pop(name).abandon()
                 self._files.remove(self.token, name)
             with Pump(self._begin_file(name)) as pump:
-                entry = self._pour(part, name, pump)
+                entry = self._pour(name, pump)
         self._entries[name] = entry
 
-    def _pour(self, part: str, name: str, pump: Pump) -> FileEntry | None:
+    def _pour(self, name: str, pump: Pump) -> FileEntry | None:
         """
         Write a stream to its end; None when it begins anew.
         """
         for buffer in cycle(self._buffers):
             self._left()
-            count = self._engine.read(part, buffer)
+            count = self._engine.read(FILES[name], buffer)
             if count is None:
                 return None
             if count == 0:
@@ -296,7 +294,7 @@ class Take:
     def _manifest(self) -> Manifest:
         order, store = self._order, self._engine.store
         facts = self._engine.facts()
-        own = "index.dat" in self._entries
+        own = INDEX in self._entries
         base = order.base
         sessions = {} if order.kind == "index" else dict(self._engine.points())
         return Manifest(
@@ -347,15 +345,6 @@ class Take:
             for name in self._files.names(self.token):
                 self._files.remove(self.token, name)
             self._files.remove_token(self.token)
-
-
-#: Kind to its streams behind the index's.
-_PARTS: Mapping[str, tuple[str, ...]] = {
-    "fold-over": (),
-    "snapshot": ("pages",),
-    "incremental": ("delta", "pages"),
-    "index": (),
-}
 
 
 def _addresses(facts: CheckpointFacts, kind: str) -> Addresses:

@@ -21,8 +21,8 @@ from pyfaster.errors import FasterError
 from pyfaster_checkpoint._agree import IndexCopy
 from pyfaster_checkpoint._blocks import Damage
 from pyfaster_checkpoint._catalog import Catalog, Entry, foreign, read_catalog
-from pyfaster_checkpoint._files import DiskFiles
 from pyfaster_checkpoint._findings import StoreReport
+from pyfaster_checkpoint._held import HeldFiles
 from pyfaster_checkpoint._image import Image
 from pyfaster_checkpoint._manifest import FILES, INDEX, MANIFEST, Manifest
 from pyfaster_checkpoint._parse import is_token
@@ -93,8 +93,10 @@ def verify(directory: Path, notice: Notice = _silent) -> StoreReport:
     for attempt in range(1, _ATTEMPTS + 1):
         report = StoreReport(str(directory))
         before = _tokens(place_of(directory))
-        _Verify(directory, report, notice).run()
+        look = _Verify(directory, report, notice)
+        look.run()
         gone = before - _tokens(place_of(directory))
+        look.forget(gone)
         if not report.findings or not gone:
             break
         if attempt == _ATTEMPTS:
@@ -177,7 +179,7 @@ class _Verify:
         Read all manifests.
         """
         try:
-            files = DiskFiles(self._place, read_only=True)
+            files = HeldFiles(self._place)
             self._stack.callback(files.close)
             catalog = read_catalog(files)
             for name in files.strangers():
@@ -190,6 +192,16 @@ class _Verify:
             text = f"{self._prefix}{token} is an unfinished checkpoint, and counts not"
             self._report.note(text)
         return files, catalog
+
+    def forget(self, gone: set[str]) -> None:
+        """
+        Drop what was found in checkpoints that are not there any more.
+        """
+        places = tuple(f"{self._prefix}{token}" for token in gone)
+        kept = [
+            each for each in self._report.findings if not each.file.startswith(places)
+        ]
+        self._report.findings[:] = kept
 
     # --- the checkpoints alone ------------------------------------------------------
 

@@ -25,10 +25,8 @@ KIND = dict(zip(KINDS, (1, 2, 3, 4), strict=True))
 PHASE = dict(enumerate(PHASES))
 PART = dict(zip(PARTS, (1, 2, 3), strict=True))
 
-OK = int(lib.FASTER_OK)
 SHORT = int(lib.FASTER_SHORT)
 RETRY = int(lib.FASTER_RETRY)
-NOT_FOUND = int(lib.FASTER_NOT_FOUND)
 CORRUPT = int(lib.FASTER_E_CORRUPT)
 TIMEOUT = int(lib.FASTER_E_TIMEOUT)
 BUSY = int(lib.FASTER_E_BUSY)
@@ -291,8 +289,6 @@ __all__ = [
     "BUSY",
     "CORRUPT",
     "KIND",
-    "NOT_FOUND",
-    "OK",
     "PART",
     "PHASE",
     "TIMEOUT",

@@ -32,6 +32,7 @@ from pyfaster.errors import (
     ClosedError,
     CorruptionError,
     DeadlineError,
+    FasterError,
     error_for,
 )
 
@@ -176,8 +177,8 @@ class CoreCheckpoint:
                 base_final=base_final,
                 seed=seed,
             )
-        except Exception as error:
-            if getattr(error, "status", 0) == cabi.BUSY:
+        except FasterError as error:
+            if error.status == cabi.BUSY:
                 raise _busy(self._life.name) from error
             raise
 
@@ -222,7 +223,6 @@ class CoreCheckpoint:
         return CheckpointFacts(
             kind=kinds[found["kind"]],
             phase=cabi.PHASE[found["phase"]],
-            log_bytes=max(0, found["final"] - found["begin"]),
             **{name: found[name] for name in names.split()},
         )
 

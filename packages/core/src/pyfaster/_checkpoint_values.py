@@ -125,8 +125,6 @@ class CheckpointFacts:
             or without; a recovery needs no fewer.
 
         index_entries: How many entries were copied.
-
-        log_bytes: From begin to final.
     """
 
     kind: str
@@ -140,7 +138,6 @@ class CheckpointFacts:
     index_bits: int = 0
     table_bits: int = 0
     index_entries: int = 0
-    log_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +146,8 @@ class Progress:
     How far a checkpoint or a recovery is; what a `progress` callable gets.
 
     Attributes:
-        phase: One of `PHASES`; or, of a recovery, "index", "log" or "pages".
+        phase: One of `PHASES`, then "sync" and "publish" while the files are made
+            durable; or, of a recovery, "index", "log" or "pages".
 
         done: Bytes that have been moved in this phase.
 

@@ -147,10 +147,7 @@ class StoreCheckpoints:
 
         Cost: writes what has changed since the last one, and waits until it is durable.
         """
-        self._refuse_fork("checkpoint")
-        if self.config.read_only:
-            refuse("checkpoint")
-        durability = self._durable("checkpoint")
+        durability = self._durable("checkpoint", changes=True)
         from pyfaster._durable import check_request
 
         check_request(kind, cookie, timeout)
@@ -191,7 +188,6 @@ class StoreCheckpoints:
         """
         The checkpoints that there are, the newest first; damaged ones say so.
         """
-        self._refuse_fork("checkpoints")
         return self._durable("checkpoints").keeper.checkpoints()
 
     def validate(self, token: str, *, deep: bool = False) -> ValidationReport:
@@ -206,7 +202,6 @@ class StoreCheckpoints:
         Raises:
             CheckpointNotFoundError: There is none of this name.
         """
-        self._refuse_fork("validate")
         return self._durable("validate").keeper.validate(token, deep=deep)
 
     def prune(
@@ -224,10 +219,8 @@ class StoreCheckpoints:
 
         What others need, and what is pinned, stays in any case.
         """
-        self._refuse_fork("prune")
-        if self.config.read_only:
-            refuse("prune")
-        return self._durable("prune").keeper.prune(keep=keep, keep_for=keep_for)
+        keeper = self._durable("prune", changes=True).keeper
+        return keeper.prune(keep=keep, keep_for=keep_for)
 
     def pin(self, token: str) -> None:
         """
@@ -236,19 +229,13 @@ class StoreCheckpoints:
         Raises:
             CheckpointNotFoundError: There is none of this name.
         """
-        self._refuse_fork("pin")
-        if self.config.read_only:
-            refuse("pin")
-        self._durable("pin").keeper.pin(token)
+        self._durable("pin", changes=True).keeper.pin(token)
 
     def unpin(self, token: str) -> None:
         """
         The opposite of `pin`; one that is not pinned is no error.
         """
-        self._refuse_fork("unpin")
-        if self.config.read_only:
-            refuse("unpin")
-        self._durable("unpin").keeper.unpin(token)
+        self._durable("unpin", changes=True).keeper.unpin(token)
 
     @property
     def recovery(self) -> RecoveryReport | None:
@@ -272,10 +259,7 @@ class StoreCheckpoints:
 
             PluginMissingError, ConfigError: The store takes no checkpoints.
         """
-        self._refuse_fork("forget_session")
-        if self.config.read_only:
-            refuse("forget_session")
-        durability = self._durable("forget_session")
+        durability = self._durable("forget_session", changes=True)
         with self._lock:
             live: Iterable[Any] = self._sessions
             if any(one.name == name and not one.closed for one in live):
@@ -290,15 +274,27 @@ class StoreCheckpoints:
 
     # --- inside ---------------------------------------------------------------------
 
-    def _durable(self, what: str) -> Durability:
+    def _durable(self, what: str, *, changes: bool = False) -> Durability:
         """
-        What keeps the checkpoints.
+        What keeps the checkpoints, for a call that may be made of it.
+
+        Args:
+            what: The call's name.
+
+            changes: Whether it changes something.
 
         Raises:
+            ForkedError: The store belongs to the parent of this process.
+
+            ReadOnlyError: It would change what is only looked at.
+
             PluginMissingError: Nobody could.
 
             ConfigError: Nobody does.
         """
+        self._refuse_fork(what)
+        if changes and self.config.read_only:
+            refuse(what)
         if self._durability is not None:
             return self._durability
         if self._registry.checkpoint_provider() is None:
@@ -328,7 +324,7 @@ class StoreCheckpoints:
             durability.reopen()
             raise
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """
         Say what opening has found, and take checkpoints from time to time.
         """

@@ -17,10 +17,9 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+from pyfaster import _cabi
 from pyfaster._checkpoint_values import Point
 from pyfaster.errors import ClosedError, DeadlineError, error_for
-
-_FORKED = -5007
 
 #: So many sessions without a name may be gone before anybody looks.
 _CROWD = 64
@@ -40,7 +39,7 @@ class Commits:
     def __init__(self, points: Mapping[int, int]) -> None:
         self._points = dict(points)
         self._changed = threading.Condition()
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], object]] = []
         self._issued: dict[int, int] = {}
         self._ended = False
         self._pid = os.getpid()
@@ -99,7 +98,7 @@ class Commits:
         Refuse before the lock is taken, which the parent may have held at the fork.
         """
         if os.getpid() != self._pid:
-            raise error_for(_FORKED, "wait_committed")
+            raise error_for(_cabi.FORKED, "wait_committed")
 
     def _reached(self, number: int, serial: int) -> bool:
         """
@@ -152,16 +151,13 @@ class Commits:
 
     @contextmanager
     def _listening(self, ring: Callable[[], object]) -> Iterator[None]:
-        def call() -> None:
-            ring()
-
         with self._changed:
-            self._listeners.append(call)
+            self._listeners.append(ring)
         try:
             yield
         finally:
             with self._changed:
-                self._listeners.remove(call)
+                self._listeners.remove(ring)
 
 
 def _late(serial: int, committed: int, timeout: float | None) -> DeadlineError:

@@ -59,6 +59,8 @@ MEMORY_MAX = 1 << 47
 SESSIONS_MAX = 4096
 #: A century.
 SECONDS_MAX = 3.2e9
+#: A day: what is waited for longer than that will not come.
+TIMEOUT_MAX_S = 86_400
 
 #: How a checkpoint is called.
 _TOKEN = re.compile("[0-9a-f]{16}-[0-9a-f]{16}")
@@ -246,7 +248,7 @@ class StoreConfig(BaseModel):
     sessions_max: Annotated[int, Field(strict=True, ge=1, le=SESSIONS_MAX)] = (
         SESSIONS_MAX
     )
-    close_timeout: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    close_timeout: Annotated[float, Field(ge=0, le=TIMEOUT_MAX_S)] = 30.0
     durable: Annotated[bool, Field(strict=True)] = True
     mutable_fraction: Annotated[float, Field(ge=0.01, le=1)] = 0.9
     read_cache: Annotated[Size, Field(ge=0, le=MEMORY_MAX)] | None = None
@@ -255,7 +257,7 @@ class StoreConfig(BaseModel):
     recover: Annotated[str, Field(strict=True)] = "latest"
     checkpoint_every: Seconds | None = None
     checkpoint_on_close: Annotated[bool, Field(strict=True)] = True
-    checkpoint_timeout: Annotated[float, Field(ge=0, le=86_400)] = 600.0
+    checkpoint_timeout: Annotated[float, Field(ge=0, le=TIMEOUT_MAX_S)] = 600.0
     keep_checkpoints: Annotated[int, Field(strict=True, ge=1, le=1 << 20)] = 2
     keep_for: Seconds | None = None
     read_only: Annotated[bool, Field(strict=True)] = False

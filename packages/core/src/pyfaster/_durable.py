@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from pyfaster import _cabi
+from pyfaster import _cabi, _cabi_checkpoint
 from pyfaster._checkpoint import CoreCheckpoint, Life
 from pyfaster._checkpoint_values import KINDS
 from pyfaster._commits import ANONYMOUS
+from pyfaster._config import TIMEOUT_MAX_S
 from pyfaster.errors import (
     CheckpointBusyError,
     ClosedError,
@@ -42,9 +43,6 @@ AUTO = "auto"
 
 #: How long a checkpoint that is given up may take to notice, in seconds.
 GRACE_S = 10.0
-
-#: As in the settings.
-TIMEOUT_MAX = 86_400.0
 
 #: Figures of the core that tell of changes.
 _UPDATES = ("upserts", "inserts", "rmws", "deletes", "compares")
@@ -273,8 +271,6 @@ class Durability:
         """
         Drop a closed session's name; whether there was one. The caller holds the lock.
         """
-        from pyfaster import _cabi_checkpoint
-
         names = self.life.names
         if name not in names:
             return False
@@ -297,9 +293,9 @@ def check_request(kind: object, cookie: object, timeout: float | None) -> None:
         raise ConfigError(f"kind={kind!r}: there are {kinds}")
     if not isinstance(cookie, bytes):
         raise TypeError(f"a cookie is bytes, found {type(cookie).__name__}")
-    if timeout is not None and not 0 <= timeout <= TIMEOUT_MAX:
+    if timeout is not None and not 0 <= timeout <= TIMEOUT_MAX_S:
         raise ConfigError(
-            f"timeout={timeout!r}: give seconds from 0 to {TIMEOUT_MAX:.0f}, or None"
+            f"timeout={timeout!r}: give seconds from 0 to {TIMEOUT_MAX_S:.0f}, or None"
         )
 
 

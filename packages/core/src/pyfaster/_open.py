@@ -266,20 +266,18 @@ def is_durable(
     """
     from pyfaster.hookspecs import DeviceScheme
 
-    said = "durable" in config.model_fields_set
-    if place is None:
+    if place is None or not config.durable:
         if checkpoints is not None or config.read_only:
             what = "read_only=True" if checkpoints is None else "checkpoints="
-            raise ConfigError(f"{what} needs a path or a device; memory keeps nothing")
-        return False
-    if not config.durable:
-        if checkpoints is not None or config.read_only:
-            what = "read_only=True" if checkpoints is None else "checkpoints="
-            raise ConfigError(f"{what} and durable=False contradict each other")
+            if place is None:
+                why = "needs a path or a device; memory keeps nothing"
+            else:
+                why = "and durable=False contradict each other"
+            raise ConfigError(f"{what} {why}")
         return False
     if isinstance(place[0], DeviceScheme) or checkpoints is not None:
         return True
-    if said or config.read_only:
+    if "durable" in config.model_fields_set or config.read_only:
         raise ConfigError(
             "a device object keeps no checkpoints; say where they are kept with "
             "checkpoints="
@@ -306,7 +304,7 @@ def _announce(store: FasterKv[Any, Any]) -> None:
     """
     try:
         store.tell_plugins("pyfaster_store_opened")
-        store.begin()
+        store._begin()
     except BaseException:
         store.close(0, checkpoint=False)
         raise

@@ -206,7 +206,7 @@ class _Opening:
         for _ in range(_ATTEMPTS):
             plan = None
             if wanted is not None:
-                layout = layout_for(self.request, config, plan=None)
+                layout = layout_for(self.request, config, page_size=None)
                 plan = keeper.plan(wanted, layout, exclude=exclude)
             if plan is None and config.read_only:
                 raise CheckpointNotFoundError(
@@ -281,7 +281,7 @@ class _Opening:
             with suppress(FasterError):
                 kv.close(_CLOSE_MS)
             raise
-        layout = layout_for(self.request, config, plan=config.page_size)
+        layout = layout_for(self.request, config, page_size=config.page_size)
         life = _life(self.name, kv, home, plan, layout, generations, config)
         home.own(self.directory)
         if isinstance(self.device, Lasting):
@@ -406,7 +406,7 @@ def config_for(config: StoreConfig, plan: RecoveryPlan | None) -> StoreConfig:
 
 
 def layout_for(
-    request: Request, config: StoreConfig, plan: int | None
+    request: Request, config: StoreConfig, *, page_size: int | None
 ) -> Mapping[str, object]:
     """
     What a manifest says of a store's layout.
@@ -416,17 +416,17 @@ def layout_for(
 
         config: The settings.
 
-        plan: The page size; None for that which the user has given, if any.
+        page_size: In bytes; None for the one that the user has given, if any.
     """
     given = config.page_size if "page_size" in config.model_fields_set else None
     # Whether a record fits a page is asked when the size of pages is known.
-    sizes = layout_of(request, plan or given or 1 << 30)
+    sizes = layout_of(request, page_size or given or 1 << 30)
     fixed = _LAYOUTS[sizes["layout"]] == "fixed"
     return {
         "layout": _LAYOUTS[sizes["layout"]],
         "key_size": sizes["key_size"] if fixed else None,
         "value_size": sizes["value_size"] if fixed else None,
-        "page_size": plan or given,
+        "page_size": page_size or given,
         "hash": config.hash,
         "key_codec": request.key_codec.name,
         "value_codec": request.value_codec.name,
