@@ -34,7 +34,7 @@ def tests(session: nox.Session, plugins: tuple[str, ...]) -> None:
     first = (session.python, plugins) == (MATRIX[0][0], PLUGINS)
     group, chosen = ci.tested(plugins, PLUGINS, first=first)
     ci.install(session, group, ("core", *plugins))
-    session.run("pytest", *chosen, *session.posargs)
+    session.run("pytest", "-n", ci.JOBS, *chosen, *session.posargs)
 
 
 @nox.session

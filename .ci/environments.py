@@ -21,7 +21,7 @@ import nox
 ROOT = Path(__file__).parent.parent
 GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
 
-#: How many compilers and C tests run at once.
+#: How many compilers and tests run at once.
 JOBS = os.environ.get("PYFASTER_JOBS", "2")
 
 OLDEST = 11

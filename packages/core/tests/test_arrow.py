@@ -172,7 +172,6 @@ def test_arrow_types_of_every_codec(
         (Column(b"l", 2, b"\x01", numbers("i8", 1, 2), nulls=-1), ValueError),
         (Column(b"l", 1, None, numbers("i8", 1), released=True), ValueError),
     ],
-    ids=repr,
 )
 def test_other_arrow_columns_are_refused(
     ints: Session[int, int], column: Column, error: type[Exception]
