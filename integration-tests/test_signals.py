@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.once, pytest.mark.fault("F52")]
 PROGRAM = """
 import signal, sys, threading
 import pyfaster
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who began this may ignore it
 if sys.argv[2] == "exit":
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(3))
 store = pyfaster.open(sys.argv[1], key=int, value=int)

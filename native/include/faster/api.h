@@ -593,7 +593,8 @@ struct faster_recovery;
  *   faster_recovery_index   all blocks of the index's copy, when there is one
  *   faster_recovery_log     every part of [begin or index_start, log_until), perhaps
  *                           by several threads
- *   faster_recovery_pages   the bytes of [log_until, final)
+ *   faster_recovery_pages   the bytes of [log_until, final); those below index_start
+ *                           also by another thread while the index is taken
  *   faster_recovery_finish  then sessions may be opened
  *
  * Nothing below log_until is written.  After an error the store is of no use: free the

@@ -37,9 +37,19 @@ static bool entry_is_sane(const struct faster_recovery *recovery, uint64_t *word
     return true;
 }
 
-/* index.h I1: no tag twice. */
+/* index.h I1: no tag twice.  Most are told apart by their lowest bits. */
 static bool are_distinct(const uint64_t words[BUCKET_ENTRIES]) {
+    uint64_t seen = 0;
     bool same = false;
+    for (int i = 0; i < BUCKET_ENTRIES; i++) {
+        uint64_t bit = (uint64_t)(words[i] != 0) << (words[i] >> ENTRY_TAG_SHIFT) % 64;
+        same |= (seen & bit) != 0;
+        seen |= bit;
+    }
+    if (!same) {
+        return true;
+    }
+    same = false;
     for (int i = 1; i < BUCKET_ENTRIES; i++) {
         for (int j = 0; j < i; j++) {
             same |= words[i] != 0 &&
@@ -173,10 +183,11 @@ static int take_block(struct faster_recovery *recovery, const uint8_t *bytes,
                       uint64_t size, uint64_t *whole) {
     struct restore *restore = &recovery->restore;
     struct faster_block block;
-    int result = restore->ended
-                     ? FASTER_E_CORRUPT
-                     : faster_block_next(bytes, size, recovery->config.seed_index,
-                                         FASTER_PART_INDEX, restore->number, &block);
+    /* relaxed: this thread's own store */
+    bool ended = atomic_load_explicit(&restore->ended, memory_order_relaxed);
+    int result = ended ? FASTER_E_CORRUPT
+                       : faster_block_next(bytes, size, recovery->config.seed_index,
+                                           FASTER_PART_INDEX, restore->number, &block);
     if (result != FASTER_OK) {
         return bad_block(recovery, restore->number, 0);
     }
@@ -186,7 +197,7 @@ static int take_block(struct faster_recovery *recovery, const uint8_t *bytes,
         if (!restore->opened || restore->next != buckets) {
             return bad_block(recovery, buckets, restore->next);
         }
-        restore->ended = true;
+        atomic_store_explicit(&restore->ended, true, memory_order_release); /* M3 */
     } else {
         result = restore->opened ? take_runs(recovery, payload, block.bytes)
                                  : take_opening(recovery, payload, block.bytes);

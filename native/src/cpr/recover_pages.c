@@ -157,8 +157,11 @@ static int note(struct faster_recovery *recovery, int result) {
 
 int faster_recovery_pages(struct faster_recovery *recovery, uint64_t address,
                           const void *bytes, uint64_t size) {
-    if (recovery->finished || !recovery_has_index(recovery) ||
-        address != recovery->pushed || size > recovery->config.final - address) {
+    if (recovery->finished || address != recovery->pushed ||
+        size > recovery->config.final - address) {
+        return -EINVAL;
+    }
+    if (address + size > recovery->link_from && !recovery_has_index(recovery)) {
         return -EINVAL;
     }
     return note(recovery, put_bytes(recovery, bytes, size));
@@ -173,7 +176,9 @@ static bool entry_fits(void *context, uint64_t address) {
 static int check_entries(struct faster_recovery *recovery) {
     uint64_t bucket;
     uint64_t address;
-    if (index_check(&recovery->kv->index, entry_fits, recovery, &bucket, &address)) {
+    uint64_t low = recovery->starts.low; /* all below fits */
+    if (index_check(&recovery->kv->index, low, entry_fits, recovery, &bucket,
+                    &address)) {
         return FASTER_OK;
     }
     return replay_damage(&recovery->replay.damage, FASTER_DAMAGE_ENTRY, bucket, 0,

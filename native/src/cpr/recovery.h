@@ -20,7 +20,8 @@
  *   are handed in, put where the log's memory has them, and verified when they are
  *   whole; then the tail moves over them, and the worker writes and evicts them like
  *   all others.  The tail's first page may begin below log_until: that part comes from
- *   the device, before anything is put behind it.
+ *   the device, before anything is put behind it.  Pages below index_start need no link:
+ *   they may be handed in while the index is restored.
  *
  *   Pages carry the checksums of the life that took the checkpoint (taken_with).  When
  *   they are written again they get those of the new life, whose generation begins at
@@ -38,6 +39,8 @@
  *   M1  hlog.h M1 for the tail; the worker reads the pages behind it after that store.
  *   M2  `covered` is added to (release) by each thread that has read a part, and loaded
  *       (acquire) by finish: what they linked is there.
+ *   M3  `ended` is set (release) by the thread that restores the index, behind its last
+ *       bucket, and loaded (acquire) by those that link.
  *
  * Progress   faster_recovery_pages and _finish wait for the worker to have frames.
  * Threads    as api.h says for each call
@@ -65,7 +68,7 @@ struct restore {
     uint64_t number; /* of the next block */
     uint64_t next;   /* bucket of the next run of main buckets */
     bool opened;
-    bool ended;
+    _Atomic bool ended; /* M3 */
     struct index_tally tally;
 };
 
@@ -96,8 +99,10 @@ void recovery_note(struct faster_recovery *recovery,
                    const struct faster_damage *damage);
 
 /* Whether the index's copy was taken, or there is none. */
-static inline bool recovery_has_index(const struct faster_recovery *recovery) {
-    return recovery->config.index_bits == 0 || recovery->restore.ended;
+static inline bool recovery_has_index(struct faster_recovery *recovery) {
+    return recovery->config.index_bits == 0 ||
+           atomic_load_explicit(&recovery->restore.ended,
+                                memory_order_acquire); /* M3 */
 }
 
 /* Fill the last page, verify it, and move the tail to its end. */

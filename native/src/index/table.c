@@ -170,8 +170,9 @@ void index_restore_bucket(struct index *index, uint64_t number,
     }
 }
 
-bool index_check(struct index *index, bool (*fits)(void *context, uint64_t address),
-                 void *context, uint64_t *bucket, uint64_t *address) {
+bool index_check(struct index *index, uint64_t from,
+                 bool (*fits)(void *context, uint64_t address), void *context,
+                 uint64_t *bucket, uint64_t *address) {
     struct index_table *table = index_current(index);
     for (uint64_t number = 0; number <= table->mask; number++) {
         struct index_bucket *at = &table->buckets[number];
@@ -179,7 +180,8 @@ bool index_check(struct index *index, bool (*fits)(void *context, uint64_t addre
         do { /* ends with the chain */
             for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) {
                 uint64_t word = bucket_entry(at, i);
-                if (word != 0 && !fits(context, entry_address(word))) {
+                if (word != 0 && entry_address(word) >= from &&
+                    !fits(context, entry_address(word))) {
                     *bucket = number;
                     *address = entry_address(word);
                     return false;

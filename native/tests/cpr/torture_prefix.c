@@ -16,7 +16,8 @@ enum {
     IMAGE_MAX = 4 << 20,
     BUFFER = 1 << 20,
     LIFE = 5, /* the store's generation */
-    NEXT_LIFE = 6
+    NEXT_LIFE = 6,
+    RELEASE_US = 50
 };
 
 static const struct faster_fault_rule rules[] = {
@@ -45,6 +46,7 @@ struct torture {
     struct kit_disk disk;
     struct step plan[WORKERS][STEPS];
     _Atomic uint32_t running;
+    _Atomic bool ended;
     struct image image;
     struct faster_checkpoint_facts base; /* of the image; version 0: none */
     uint64_t buffer[BUFFER / 8];
@@ -370,12 +372,24 @@ static void watch(void) {
     }
 }
 
+/* Reads are held until others come, and none do while all wait for a checkpoint that
+ * waits for a read: a device may be late, but must not stop. */
+static void release_held(void) {
+    while (!atomic_load_explicit(&torture.ended, memory_order_acquire)) {
+        (void)faster_faulty_release(torture.disk.faulty);
+        thread_pause_us(RELEASE_US); /* ends: the watch does */
+    }
+}
+
 static void run(void *context, uint32_t thread) {
     (void)context;
     if (thread < WORKERS) {
         work(thread);
-    } else {
+    } else if (thread == WORKERS) {
         watch();
+        atomic_store_explicit(&torture.ended, true, memory_order_release);
+    } else {
+        release_held();
     }
 }
 
@@ -391,7 +405,8 @@ static void every_checkpoint_recovers_to_a_prefix(void) {
     torture.disk.session = kit_session(torture.disk.kv);
     make_plans();
     atomic_init(&torture.running, WORKERS);
-    harness_threads(WORKERS + 1, run, NULL);
+    atomic_init(&torture.ended, false);
+    harness_threads(WORKERS + 2, run, NULL);
     free(torture.image.bytes);
     kit_disk_close(&torture.disk);
 }

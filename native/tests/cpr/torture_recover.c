@@ -27,6 +27,9 @@ struct scene {
     uint64_t points[SESSIONS];
     struct file index;
     struct file pages;
+    struct faster_recovery *recovery;
+    struct faster_recovery_config config;
+    _Atomic bool linked; /* all that comes before the pages that need the index */
 };
 
 static struct kit_bytes key_of(uint32_t session, uint64_t slot) {
@@ -110,7 +113,23 @@ static void play(void *context, uint32_t thread) {
     atomic_store_explicit(&scene->stop, true, memory_order_release);
 }
 
-static void give_pages(struct scene *scene, struct faster_recovery *recovery) {
+/* Pages that need no link come while the index is restored. */
+static void give_piece(struct scene *scene, uint64_t address, const uint8_t *bytes,
+                       uint64_t size) {
+    uint64_t start = scene->config.index_bits != 0 ? scene->config.index_start : 0;
+    uint64_t early = start > address ? start - address : 0;
+    early = early < size ? early : size;
+    CHECK_INT(faster_recovery_pages(scene->recovery, address, bytes, early), FASTER_OK);
+    while (early < size &&
+           !atomic_load_explicit(&scene->linked, memory_order_acquire)) {
+        thread_yield(); /* ends: the other thread waits for nothing */
+    }
+    CHECK_INT(faster_recovery_pages(scene->recovery, address + early, bytes + early,
+                                    size - early),
+              FASTER_OK);
+}
+
+static void give_pages(struct scene *scene) {
     uint64_t at = 0;
     for (uint64_t number = 0; scene->kind == FASTER_SNAPSHOT; number++) {
         struct faster_block block;
@@ -123,9 +142,7 @@ static void give_pages(struct scene *scene, struct faster_recovery *recovery) {
         }
         const uint8_t *payload = scene->pages.bytes + at + block.payload;
         memcpy(&opening, payload, sizeof opening);
-        CHECK_INT(faster_recovery_pages(recovery, opening.address,
-                                        payload + sizeof opening, opening.length),
-                  FASTER_OK);
+        give_piece(scene, opening.address, payload + sizeof opening, opening.length);
         at += block.whole;
     }
 }
@@ -157,13 +174,31 @@ static struct faster_recovery_config config_of(const struct scene *scene) {
     };
 }
 
+static void restore(void *context, uint32_t thread) {
+    struct scene *scene = context;
+    const struct faster_recovery_config *config = &scene->config;
+    uint64_t from = config->index_bits != 0 ? config->index_start : config->begin;
+    if (thread != 0) {
+        give_pages(scene);
+        return;
+    }
+    if (config->index_bits != 0) {
+        CHECK_INT(faster_recovery_index(scene->recovery, scene->index.bytes,
+                                        scene->index.size),
+                  FASTER_OK);
+    }
+    if (from < config->log_until) {
+        CHECK_INT(faster_recovery_log(scene->recovery, from, config->log_until),
+                  FASTER_OK);
+    }
+    atomic_store_explicit(&scene->linked, true, memory_order_release);
+}
+
 static void recover(struct scene *scene, struct faster_skip *skips,
                     uint64_t *skip_count) {
     struct vault *vault = scene->vault;
     struct faster_generation before[VAULT_LIVES];
     struct faster_recovery_config config = config_of(scene);
-    struct faster_recovery *recovery;
-    uint64_t from = config.index_bits != 0 ? config.index_start : config.begin;
     memcpy(before, vault->generations, sizeof before);
     config.generations = before;
     config.generation_count = vault->lives;
@@ -171,18 +206,12 @@ static void recover(struct scene *scene, struct faster_skip *skips,
     config.skip_count = *skip_count;
     next_life(vault, config.log_until);
     CHECK_INT(vault_open(vault, config.log_until), FASTER_OK);
-    CHECK_INT(faster_recovery_begin(vault->kv, &config, &recovery), FASTER_OK);
-    if (config.index_bits != 0) {
-        CHECK_INT(
-            faster_recovery_index(recovery, scene->index.bytes, scene->index.size),
-            FASTER_OK);
-    }
-    if (from < config.log_until) {
-        CHECK_INT(faster_recovery_log(recovery, from, config.log_until), FASTER_OK);
-    }
-    give_pages(scene, recovery);
-    CHECK_INT(faster_recovery_finish(recovery), FASTER_OK);
-    faster_recovery_free(recovery);
+    CHECK_INT(faster_recovery_begin(vault->kv, &config, &scene->recovery), FASTER_OK);
+    scene->config = config;
+    atomic_store_explicit(&scene->linked, false, memory_order_release);
+    harness_threads(2, restore, scene);
+    CHECK_INT(faster_recovery_finish(scene->recovery), FASTER_OK);
+    faster_recovery_free(scene->recovery);
     CHECK_INT(index_audit(&vault->kv->index), 0);
     if (config.fuzzy_start < config.final) {
         skips[(*skip_count)++] = (struct faster_skip){config.fuzzy_start, config.final,

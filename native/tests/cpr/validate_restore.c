@@ -292,6 +292,38 @@ static void f86_pages_lead_to_records_only(void) {
     vault_free(vault);
 }
 
+/* F86: what is below begin is no more, also where its page is in memory: a record that
+ * leads there leads nowhere. */
+static void f86_nothing_below_begin_is_found(void) {
+    enum { OLDER = 20, TABLE_BITS = 10 };
+    static uint64_t page[KIT_DISK_PAGE / 8];
+    struct vault *vault = vault_new(KIT_WORD);
+    uint8_t *bytes = (uint8_t *)page;
+    vault_begin(vault);
+    uint64_t twin = kit_collision(vault->kv, KIT_WORD, 0, OLDER + 1, TABLE_BITS);
+    struct kit_bytes key = kit_key(KIT_WORD, twin);
+    struct kit_bytes value = kit_value(KIT_WORD, 5, 8);
+    for (uint64_t number = 1; number <= OLDER; number++) {
+        vault_put(vault, number, number);
+    }
+    CHECK_INT(kit_upsert(vault->session, &key, &value), FASTER_OK);
+    struct record_layout layout = vault->kv->layout;
+    struct vault_facts facts = vault_facts(vault);
+    vault_end(vault);
+    vault_peek(vault, 0, bytes, sizeof page);
+    facts.begin = nth_record(&layout, bytes, OLDER);
+    struct record *record = (struct record *)(void *)(bytes + facts.begin);
+    record_set_info(record, info_make(facts.begin - 64, 1, 0));
+    sum_record(&layout, bytes, facts.begin);
+    vault_poke(vault, 0, bytes, sizeof page);
+    vault_recover(vault, &facts);
+    CHECK(index_current(&vault->kv->index)->bits <= TABLE_BITS, "no chain of two");
+    kit_disk_expect(vault->session, &key, &value);
+    vault_expect(vault, 0, 0);
+    vault_end(vault);
+    vault_free(vault);
+}
+
 /* R5: an invalid record lost its place to another before anybody saw it: that one, of
  * which it knows nothing, is the newest; on the device and in pages. */
 static void r5_invalid_records_are_passed_over(void) {
@@ -714,4 +746,5 @@ HARNESS_MAIN(TEST(c6_pages_behind_a_word_log), TEST(c6_pages_behind_a_wide_log),
              TEST(senseless_pairs_are_refused), TEST(f86_pages_lead_to_records_only),
              TEST(r5_invalid_records_are_passed_over),
              TEST(f86_entries_lead_to_records_only),
-             TEST(begin_is_not_behind_the_device))
+             TEST(begin_is_not_behind_the_device),
+             TEST(f86_nothing_below_begin_is_found))

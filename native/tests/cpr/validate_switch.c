@@ -370,6 +370,60 @@ static void updates_that_need_the_device_are_deferred(void) {
     kit_disk_close(&disk);
 }
 
+/* Hold an update whose key is in memory, let that leave memory, and release it, as a
+ * batch does whose earlier items have needed the room: how it ends. */
+static int make_released(struct kit_disk *disk,
+                         const struct faster_operation *operation, uint64_t limit) {
+    struct faster_session *session = disk->session;
+    struct pending_outbox outbox = {NULL};
+    struct faster_pending *pending = NULL;
+    struct faster_result result;
+    bool ready = false;
+    CHECK_INT(session_enter(session), FASTER_OK);
+    CHECK_INT(pending_begin(session, operation, true, &outbox, &pending), FASTER_OK);
+    CHECK_INT(pending_state(pending), PENDING_HELD);
+    session_leave(session);
+    pending_send(&outbox);
+    kit_disk_evict(disk);
+    do { /* ends: the device completes what it accepted */
+        CHECK_INT(session_enter(session), FASTER_OK);
+        if (pending_state(pending) == PENDING_HELD) {
+            pending_release(session, pending, limit, &outbox);
+        }
+        session_leave(session);
+        pending_send(&outbox);
+        CHECK_INT(pending_run(session, pending, &ready), FASTER_OK);
+        pending_rest(session, KIT_DISK_WAIT_MS);
+    } while (pending_state(pending) != PENDING_FINISHED);
+    faster_result_of(pending, &result);
+    CHECK_INT(faster_forget(session, pending), FASTER_OK);
+    return result.status;
+}
+
+/* C1: an item of a batch takes its serial number when it is made, also if it needs the
+ * device again by then; without room for its result it takes none. */
+static void released_updates_are_numbered_when_made(void) {
+    static const struct faster_merge append = {.kind = FASTER_MERGE_APPEND};
+    struct kit_disk disk = kit_disk_open(KIT_TEXT, &plain);
+    struct kit_bytes key = kit_key(KIT_TEXT, 1);
+    struct kit_bytes value = kit_value(KIT_TEXT, 5, 20);
+    struct kit_bytes more = kit_value(KIT_TEXT, 6, 1);
+    struct faster_operation operation = kit_operation(FASTER_RMW, &key, &more);
+    operation.merge = &append;
+    operation.flags = FASTER_CLAIMED;
+    CHECK_INT(kit_upsert(disk.session, &key, &value), FASTER_OK);
+    CHECK_INT(make_released(&disk, &operation, 20), FASTER_SHORT);
+    CHECK_U64(faster_session_serial(disk.session), 1);
+    kit_disk_expect(disk.session, &key, &value);
+    CHECK_INT(kit_upsert(disk.session, &key, &value), FASTER_OK);
+    CHECK_INT(make_released(&disk, &operation, 21), FASTER_OK);
+    CHECK_U64(faster_session_serial(disk.session), 3);
+    value.data[value.size++] = more.data[0];
+    kit_disk_expect(disk.session, &key, &value);
+    CHECK_U64(pending_numbered(disk.session->queue), 0);
+    kit_disk_close(&disk);
+}
+
 /* C8: one that ends early leaves everything usable, in either direction. */
 static void a_checkpoint_may_end_in_any_phase(void) {
     static const uint32_t phases[] = {FASTER_PHASE_REST, FASTER_PHASE_PREPARE,
@@ -485,5 +539,6 @@ HARNESS_MAIN(TEST(versions_follow_phases), TEST(newer_records_are_noticed),
              TEST(updates_on_their_way_are_helped),
              TEST(updates_that_a_close_cuts_off_do_not_count),
              TEST(updates_that_need_the_device_are_deferred),
+             TEST(released_updates_are_numbered_when_made),
              TEST(a_checkpoint_may_end_in_any_phase),
              TEST(version_bits_that_wrapped_are_old), TEST(misuse_is_refused))

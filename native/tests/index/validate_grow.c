@@ -353,6 +353,33 @@ static void g0_a_growth_that_has_begun_ends_without_budget(void) {
     kit_close(kit);
 }
 
+/* index.h I5: a restored table does not grow before the one that it took the place of is
+ * gone: only one is remembered until it can be freed. */
+static void i5_a_restored_table_grows_later(void) {
+    struct kit *kit = kit_open(BITS, RECORDS, UINT64_MAX, 0, false);
+    struct kit_user user = kit_user(kit);
+    CHECK_INT(index_hold_growth(&kit->index), FASTER_OK);
+    CHECK_INT(index_restore(&kit->index, BITS + 1), FASTER_OK);
+    index_release_growth(&kit->index);
+    struct index_table *restored = current(kit);
+    CHECK_INT(index_grow(&kit->index), FASTER_OK); /* not now */
+    for (uint64_t i = 0; i < 100; i++) {
+        kit_add(kit, &user, colliding_hash(i));
+    }
+    CHECK(current(kit) == restored, "it has grown");
+    while (index_work(&kit->index)) {
+        /* ends: the old table is freed */
+    }
+    CHECK(!kit_growing(kit), "growing");
+    CHECK_INT(index_grow(&kit->index), FASTER_OK);
+    kit_grown(kit);
+    CHECK_U64(kit_growths(kit), 1);
+    CHECK_U64(current(kit)->bits, BITS + 2);
+    check_all(kit, &user, 100);
+    kit_check_budget(kit);
+    kit_close(kit);
+}
+
 /* table.h I1: a table of several huge pages is given back as it is emptied, and the
  * budget holds exactly what the tables hold, at each moment. */
 static void i1_memory_goes_back_as_chunks_are_split(void) {
@@ -558,6 +585,7 @@ HARNESS_MAIN(TEST(t13_every_key_survives_every_doubling), TEST(x11_growth_grows)
              TEST(g0_a_refused_growth_changes_nothing),
              TEST(g0_a_refusal_by_the_budget_takes_nothing),
              TEST(g0_a_growth_that_has_begun_ends_without_budget),
+             TEST(i5_a_restored_table_grows_later),
              TEST(i1_memory_goes_back_as_chunks_are_split),
              TEST(errors_a_split_without_memory_is_undone_and_made_later),
              TEST(i1_audit_looks_into_both_tables),

@@ -186,7 +186,7 @@ static void merge_batch(struct kit_disk *disk, struct rng *rng, uint64_t count) 
     }
     CHECK_INT(result, FASTER_OK);
     CHECK_U64(done, count);
-    CHECK(faster_session_serial(disk->session) >= serial + count, "%" PRIu64, serial);
+    CHECK_U64(faster_session_serial(disk->session), serial + count); /* C1 */
 }
 
 /* Values that merges have made long begin anew. */
