@@ -217,7 +217,8 @@ static void open_store(struct faster_recovery *recovery) {
     hlog_raise(&log->safe_read_only, tail); /* hlog.h M2 */
     atomic_store_explicit(&kv->fuzzy_start, tail,
                           memory_order_release); /* store.h M2 */
-    uint64_t state = atomic_load_explicit(&kv->state, memory_order_seq_cst);
+    uint64_t state =
+        atomic_load_explicit(&kv->state, memory_order_seq_cst); /* store.h M1 */
     uint64_t next;
     do { /* ends: only a close comes in between, once */
         next = (state & ~STATE_VERSION_MASK) | (recovery->config.version + 1);

@@ -252,11 +252,15 @@ static int step_record(struct replay *replay, struct step *step, uint64_t info) 
                                                  right, step->record->checksum);
 }
 
-/* R5: locks and seals of another life are none; what does not count is invalid. */
-static void mark(struct record *record, uint64_t info, bool counts) {
+/* R5: locks and seals of another life are none; what does not count is invalid, and what
+ * is below begin is no more (I3). */
+static void mark(struct replay *replay, struct record *record, uint64_t info,
+                 bool counts) {
+    bool ends = info_prev(info) < hlog_begin(&replay->kv->log);
+    uint64_t kept = info & ~(INFO_SEALED | (ends ? INFO_PREV_MASK : 0));
     /* relaxed: nobody else has seen the record; the tail's store publishes it */
     atomic_store_explicit(&record->seq, 0, memory_order_relaxed);
-    record_set_info(record, (info & ~INFO_SEALED) | (counts ? 0 : INFO_INVALID));
+    record_set_info(record, kept | (counts ? 0 : INFO_INVALID));
 }
 
 /* Link a record that is whole, if it counts. */
@@ -265,7 +269,7 @@ static int take_record(struct replay *replay, const struct step *step, uint64_t 
         (info & INFO_INVALID) == 0 && !is_skipped(replay->skips, step->address, info);
     if (replay->starts != NULL) {
         note_start(replay->starts, step->address);
-        mark(step->record, info, counts);
+        mark(replay, step->record, info, counts);
     }
     if (!counts) {
         return FASTER_OK;

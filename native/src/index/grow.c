@@ -57,11 +57,21 @@ static int start_growth(struct index *index) {
     return FASTER_OK;
 }
 
+/* Whether a table that a restored one took the place of is still to be freed: there is
+ * one word for what waits for that. */
+static bool is_retiring(struct index *index) {
+    return atomic_load_explicit(&index->retired, memory_order_acquire) != NULL; /* M3 */
+}
+
 int index_grow(struct index *index) {
     bool idle = false;
     if (!atomic_compare_exchange_strong_explicit(&index->growing, &idle, true,
                                                  memory_order_acq_rel,
                                                  memory_order_acquire)) { /* M3 */
+        return FASTER_OK;
+    }
+    if (is_retiring(index)) { /* the next insertions try again */
+        index_release_growth(index);
         return FASTER_OK;
     }
     return start_growth(index);

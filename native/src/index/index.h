@@ -192,7 +192,8 @@ int index_make_place(struct index_ref *ref);
  * sessions make the index grow, too. */
 void index_settle(struct index *index, struct index_tally *tally);
 
-/* Start doubling.  FASTER_OK also when it is under way; FASTER_E_FULL, -errno. */
+/* Start doubling.  FASTER_OK also when it is under way, held, or to be tried again when
+ * the worker has freed what a restored table replaced; FASTER_E_FULL, -errno. */
 int index_grow(struct index *index);
 
 /* Keep the index from growing, until index_release_growth: it then has one table, which

@@ -211,8 +211,8 @@ static int make_update(struct window *window, uint64_t i,
     return result;
 }
 
-/* An update may have to be held and released more than once: what it needs may leave
- * memory between the two. */
+/* What a held update needs may leave memory before it is released; then it is not
+ * finished at once. */
 static int finish_update(struct window *window, uint64_t i,
                          struct faster_pending **pending) {
     int result = FASTER_OK;

@@ -113,9 +113,10 @@ static int attempt_all(struct faster_session *session, struct faster_pending *pe
     return result;
 }
 
-/* An update that goes to the device takes its serial number now (C1, N4). */
+/* An update that goes to the device takes its serial number now (C1, N4), but for the
+ * items of a batch, which are made one after the other. */
 static void number(struct faster_session *session, struct faster_pending *pending) {
-    if (pending->reads || pending->numbered || pending->hold) {
+    if (pending->reads || pending->numbered || pending->batched) {
         return;
     }
     session_issue(session);
@@ -211,7 +212,8 @@ static void hold(struct faster_pending *pending) {
  * because a checkpoint waits until none is left that has one and is not done. */
 static bool is_deferred(const struct faster_session *session,
                         const struct faster_pending *pending) {
-    return session->watches && !pending->reads && !pending->numbered && !pending->hold;
+    return session->watches && !pending->reads && !pending->numbered &&
+           !pending->batched;
 }
 
 /* Be tried again, before everything that waits. */
@@ -430,6 +432,7 @@ int pending_begin(struct faster_session *session,
         return error;
     }
     pending->hold = hold;
+    pending->batched = hold;
     if (!hold && !pending->reads && pending_defers(queue, pending->update.hash)) {
         wait_turn(pending);
     } else {

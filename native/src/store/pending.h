@@ -27,6 +27,10 @@
  *   serial number, and so does every update after it: serial numbers follow the order
  *   of issue (C1).
  *
+ *   An item of a batch is HELD until it is its turn.  What it needs may have left memory
+ *   by then, and is fetched again; it has its serial number when it is made.  So one that
+ *   fails takes none, and the items of a batch have consecutive ones.
+ *
  *   While a checkpoint is in PREPARE, an update that would take a serial number without
  *   being done joins that FIFO instead, at its front (C4).  Those that have one are
  *   brought to their end by their session's thread, or by the checkpoint's as helper
@@ -97,6 +101,7 @@ struct faster_pending {
     bool forgotten; /* freed when it is finished */
     bool numbered;  /* has its serial, and counts in the queue's keys */
     bool hold;      /* fetch only: the update is made when it is released */
+    bool batched;   /* begun so: has its serial when it is made, and not before */
     bool walks;     /* only asks where on the device the key's record is */
     uint64_t context;
     uint64_t serial;

@@ -223,6 +223,7 @@ static int pending_fill(struct faster_pending *pending,
     pending->forgotten = false;
     pending->numbered = false;
     pending->hold = false;
+    pending->batched = false;
     pending->walks = false;
     pending->below = UINT64_MAX;
     pending->out_limit = UINT64_MAX;

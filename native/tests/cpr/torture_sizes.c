@@ -6,17 +6,18 @@
 
 enum {
     WORKERS = 3,
-    STEPS = 2400,
+    STEPS = 24000,
     LISTS = 24,
     LIST_MAX = 480,
-    OWN_KEYS = 700,
+    OWN_KEYS = 1600,
     BATCH = 24,
-    CHECKPOINTS = 12,
+    CHECKPOINTS = 40,
     DEPTH = 8,
     IMAGE_MAX = 8 << 20,
     BUFFER = 1 << 20,
     LIFE = 5, /* the store's generation */
-    NEXT_LIFE = 6
+    NEXT_LIFE = 6,
+    RELEASE_US = 50
 };
 
 static const struct faster_fault_rule rules[] = {
@@ -49,6 +50,7 @@ struct torture {
     struct kit_disk disk;
     struct step plan[WORKERS][STEPS];
     _Atomic uint32_t running;
+    _Atomic bool ended;
     struct image image;
     struct faster_checkpoint_facts base; /* of the image; version 0: none */
     uint64_t buffer[BUFFER / 8];
@@ -475,19 +477,23 @@ static void check_checkpoint(uint32_t kind, bool with_index, uint64_t *points) {
     faster_device_free(device);
 }
 
+static bool is_running(void) {
+    return atomic_load_explicit(&torture.running, memory_order_acquire) != 0;
+}
+
 static void watch(void) {
     static const uint32_t kinds[] = {FASTER_SNAPSHOT, FASTER_INCREMENTAL,
                                      FASTER_INCREMENTAL, FASTER_FOLD_OVER};
     uint64_t before[WORKERS] = {0};
     uint64_t points[WORKERS];
-    for (uint32_t i = 0; i < CHECKPOINTS; i++) {
+    for (uint32_t i = 0; i < CHECKPOINTS && is_running(); i++) {
         check_checkpoint(kinds[i % 4], i % 3 == 0, points);
         for (uint32_t worker = 0; worker < WORKERS; worker++) {
             CHECK(points[worker] >= before[worker], "a commit point went back");
             before[worker] = points[worker];
         }
     }
-    while (atomic_load_explicit(&torture.running, memory_order_acquire) != 0) {
+    while (is_running()) {
         faster_session_wait(torture.disk.session);
     }
     check_checkpoint(FASTER_INCREMENTAL, false, points);
@@ -496,12 +502,23 @@ static void watch(void) {
     }
 }
 
+/* As in torture_prefix.c: a device may be late, but must not stop. */
+static void release_held(void) {
+    while (!atomic_load_explicit(&torture.ended, memory_order_acquire)) {
+        (void)faster_faulty_release(torture.disk.faulty);
+        thread_pause_us(RELEASE_US); /* ends: the watch does */
+    }
+}
+
 static void run(void *context, uint32_t thread) {
     (void)context;
     if (thread < WORKERS) {
         work(thread);
-    } else {
+    } else if (thread == WORKERS) {
         watch();
+        atomic_store_explicit(&torture.ended, true, memory_order_release);
+    } else {
+        release_held();
     }
 }
 
@@ -509,7 +526,7 @@ static void values_of_all_sizes_recover_to_a_prefix(void) {
     static const struct faster_generation life = {0, LIFE};
     struct kit_disk_options options = {.rules = rules,
                                        .rules_count = 2,
-                                       .memory_size = 256 << 10,
+                                       .memory_size = 512 << 10,
                                        .read_cache = 64 << 10};
     struct faster_kv_config config = kit_disk_config(KIT_TEXT, &options);
     kit_disk_devices(&torture.disk, &options);
@@ -520,7 +537,10 @@ static void values_of_all_sizes_recover_to_a_prefix(void) {
     torture.disk.session = kit_session(torture.disk.kv);
     make_plans();
     atomic_init(&torture.running, WORKERS);
-    harness_threads(WORKERS + 1, run, NULL);
+    atomic_init(&torture.ended, false);
+    harness_threads(WORKERS + 2, run, NULL);
+    CHECK(kit_stats(torture.disk.kv).index_growths != 0, "%s",
+          "the index is as it was");
     free(torture.image.bytes);
     kit_disk_close(&torture.disk);
 }

@@ -310,12 +310,12 @@ static void f86_nothing_below_begin_is_found(void) {
     struct record_layout layout = vault->kv->layout;
     struct vault_facts facts = vault_facts(vault);
     vault_end(vault);
-    vault_peek(vault, 0, bytes, sizeof page);
+    vault_peek(vault, 0, bytes, facts.final);
     facts.begin = nth_record(&layout, bytes, OLDER);
     struct record *record = (struct record *)(void *)(bytes + facts.begin);
     record_set_info(record, info_make(facts.begin - 64, 1, 0));
     sum_record(&layout, bytes, facts.begin);
-    vault_poke(vault, 0, bytes, sizeof page);
+    vault_poke(vault, 0, bytes, facts.final);
     vault_recover(vault, &facts);
     CHECK(index_current(&vault->kv->index)->bits <= TABLE_BITS, "no chain of two");
     kit_disk_expect(vault->session, &key, &value);

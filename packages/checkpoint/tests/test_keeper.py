@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from fake_engine import LAYOUT_ANY, FakeCheckpoint, FakeRecovery, recovered
 from fake_store import FakeStore
-from keeper_kit import fill, filled, make, take
+from keeper_kit import Clock, fill, filled, make, take
+from memory_files import MemoryFiles
 
-from pyfaster.checkpoints import CheckpointKeeper, Progress
+from pyfaster.checkpoints import CheckpointKeeper, CheckpointSettings, Progress
 from pyfaster.errors import (
+    CheckpointBusyError,
     CheckpointNotFoundError,
     ClosedError,
     ConfigError,
@@ -25,7 +27,7 @@ from pyfaster.errors import (
     ReadOnlyError,
     UnsupportedFormatError,
 )
-from pyfaster_checkpoint import DiskFiles
+from pyfaster_checkpoint import DiskFiles, Keeper
 from pyfaster_checkpoint._background import Every
 
 NOBODY = f"{7:016x}-{7:016x}"
@@ -403,3 +405,47 @@ def test_times_that_are_refused(seconds: float) -> None:
     """Not more than 0 seconds, or more than a thread can wait, are refused."""
     with pytest.raises(ConfigError, match="more than 0"):
         Every(seconds, lambda: None, lambda error: None)
+
+
+class Gated(MemoryFiles):
+    """Files whose removal waits until it is let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.order: list[str] = []
+
+    def remove(self, token: str, name: str, /) -> None:
+        assert self.gate.wait(60)
+        super().remove(token, name)
+
+    def remove_token(self, token: str, /) -> None:
+        super().remove_token(token)
+        self.order.append("removed")
+
+    def close(self) -> None:
+        self.order.append("closed")
+        super().close()
+
+
+def test_older_ones_go_while_others_go_on() -> None:
+    """Taking one does not wait for what it replaces; everything after that does."""
+    files = Gated()
+    settings = CheckpointSettings("test", keep=1)
+    keeper = Keeper(files, settings, clock=Clock(), behind=True)
+    store = filled()
+    first, _ = take(keeper, store, "snapshot")
+    second, _ = take(keeper, store, "snapshot")
+    assert first.token in files.places  # its removal cannot have begun
+    with pytest.raises(CheckpointBusyError, match="being removed"):
+        keeper.take(FakeCheckpoint(store), "snapshot", timeout=0)
+    files.gate.set()
+    assert [one.token for one in keeper.checkpoints()] == [second.token]
+    assert set(files.places) == {second.token}
+    files.gate.clear()
+    take(keeper, store, "snapshot")
+    closing = threading.Thread(target=keeper.close)
+    closing.start()
+    files.gate.set()
+    closing.join()
+    assert files.order == ["removed", "removed", "closed"]

@@ -123,17 +123,22 @@ class BlockFile:
 
         part: Which stream it holds.
 
+        reuse: Whether memory that was handed out is used again when the next window but
+            one is made; else it is its owner's for as long as he has it.
+
     Attributes:
         large: Whether it is worth a thread that reads ahead.
 
     Not safe for several threads at once.
     """
 
-    def __init__(self, reader: FileReader, part: str) -> None:
+    def __init__(self, reader: FileReader, part: str, *, reuse: bool = False) -> None:
         self.large = reader.size > _WINDOW
         self._reader = reader
         self._part = part
+        self._reuse = reuse
         self._buffer = bytearray()
+        self._spare = bytearray()  # handed out before; its memory is used again
         self._offset = 0  # of the file, behind what the buffer holds
         self._held = 0  # bytes in the buffer
         self._used = 0  # of them, handed out
@@ -149,8 +154,8 @@ class BlockFile:
 
     def windows(self) -> Iterator[memoryview]:
         """
-        Give the file in pieces of whole blocks, unverified but for their headers. Each
-        has memory of its own.
+        Give the file in pieces of whole blocks, unverified but for their headers. The
+        next may be made by another thread while one is used.
 
         Raises:
             Damage: The file does not consist of blocks.
@@ -251,11 +256,13 @@ class BlockFile:
         Leave the window that was handed out to its owner, and keep what is behind it.
         """
         rest = memoryview(self._buffer)[self._used : self._held]
-        left = self._reader.size - self._offset
-        size = max(len(rest) + min(max(left, 0), _WINDOW), HEADER.size)
-        buffer = bytearray(size)
+        left = min(max(self._reader.size - self._offset, 0), _WINDOW)
+        buffer = self._spare if self._reuse else bytearray()
+        if len(buffer) - len(rest) < max(left // 2, HEADER.size):
+            buffer = bytearray(max(len(rest) + left, HEADER.size))
         buffer[: len(rest)] = rest
-        self._buffer, self._held, self._used = buffer, len(rest), 0
+        self._spare, self._buffer = self._buffer, buffer
+        self._held, self._used = len(rest), 0
 
 
 def page_place(payload: memoryview) -> tuple[int, memoryview]:

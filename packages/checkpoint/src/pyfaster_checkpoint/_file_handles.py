@@ -51,6 +51,7 @@ class DiskWriter:
         self._failed: OSError | None = None
         self._written = 0
         self._begun = 0
+        self._dropped = 0
 
     def _open(self) -> int:
         if self._descriptor is None:
@@ -74,12 +75,13 @@ class DiskWriter:
 
     def _begin_writing(self, descriptor: int) -> None:
         """
-        Let the system write what it has, and forget it: nobody reads it soon.
+        Let the system write what it has, and forget what it was asked to write the time
+        before: nobody reads it soon, and removing the file is quick.
         """
         if hasattr(os, "posix_fadvise"):
-            length = self._written - self._begun
-            os.posix_fadvise(descriptor, self._begun, length, os.POSIX_FADV_DONTNEED)
-        self._begun = self._written
+            length = self._written - self._dropped
+            os.posix_fadvise(descriptor, self._dropped, length, os.POSIX_FADV_DONTNEED)
+        self._dropped, self._begun = self._begun, self._written
 
     def sync(self) -> None:
         """

@@ -72,6 +72,10 @@ class Keeper:
         settings: What to go by.
 
         clock: Seconds since 1970; for manifests and for how long one is kept.
+
+        behind: Whether older checkpoints are removed by a thread of its own, while
+            whoever took the new one goes on: large files take long to go. Every other
+            call waits for that first.
     """
 
     def __init__(
@@ -80,8 +84,11 @@ class Keeper:
         settings: CheckpointSettings,
         *,
         clock: Callable[[], float] = time.time,
+        behind: bool = False,
     ) -> None:
         self._files = files
+        self._behind = behind
+        self._removing: threading.Thread | None = None
         self._settings = settings
         self._clock = clock
         self._taking = threading.Lock()
@@ -177,7 +184,7 @@ class Keeper:
                 if work.stuck:
                     self._stuck.add(work.token)
             self._note(manifest)
-            self._clean()
+            self._let_go()
         info = info_of(Entry(manifest.token, manifest, None))
         return replace(info, phases=dict(work.phases))
 
@@ -239,6 +246,28 @@ class Keeper:
                 self._last, self._attempts = manifest, 0
                 self._recovered = None
 
+    def _let_go(self) -> None:
+        """
+        Let go what the settings say, or have it done.
+        """
+        if not self._behind:
+            self._clean()
+            return
+        self._removing = threading.Thread(
+            target=self._clean, name="pyfaster-checkpoint-remove"
+        )
+        self._removing.start()
+
+    def _wait_removed(self, timeout: float | None = None) -> bool:
+        """
+        Wait until what was let go is gone; whether it is.
+        """
+        removing = self._removing
+        if removing is None:
+            return True
+        removing.join(timeout)
+        return not removing.is_alive()
+
     def _clean(
         self, keep: int | None = None, keep_for: float | None = None
     ) -> tuple[str, ...]:
@@ -276,6 +305,7 @@ class Keeper:
         All that there are, the newest first.
         """
         self._check_open()
+        self._wait_removed()
         catalog = read_catalog(self._files, self._store_id)
         return tuple(map(info_of, with_chains(catalog)))
 
@@ -284,6 +314,7 @@ class Keeper:
         Look through a checkpoint.
         """
         self._check_open()
+        self._wait_removed()
         catalog = read_catalog(self._files, self._store_id)
         return validate(self._files, catalog, _get(catalog, token), deep=deep)
 
@@ -345,6 +376,7 @@ class Keeper:
         with self._lock:
             closed, self._closed = self._closed, True
         if not closed:
+            self._wait_removed()
             self._files.close()
 
     def _check_open(self) -> None:
@@ -375,6 +407,11 @@ class Keeper:
                 f"end in {timeout:g} s; try again, or allow more time"
             )
         try:
+            if not self._wait_removed(limit):
+                raise CheckpointBusyError(
+                    f"{self._settings.name}: older checkpoints are being removed; that "
+                    f"did not end in {timeout:g} s; try again, or allow more time"
+                )
             self._check_open()
             yield
         finally:

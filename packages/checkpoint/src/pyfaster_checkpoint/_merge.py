@@ -15,7 +15,7 @@ side by side, and at most a run of pages and a block of each file are held.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 
 from pyfaster.checkpoints import FileReader, RecoveryEngine
@@ -35,7 +35,7 @@ Piece = tuple[int, memoryview]
 
 def merged(
     engine: RecoveryEngine, one: Manifest, chain: list[Member]
-) -> Iterator[Piece]:
+) -> Generator[Piece]:
     """
     Give the log's bytes from `log_until` to `final`, in order, without a gap.
 
@@ -99,7 +99,7 @@ def _payloads(
     Give the payloads of a file, read and verified ahead.
     """
     manifest, readers = member
-    file = BlockFile(readers[name], FILES[name])
+    file = BlockFile(readers[name], FILES[name], reuse=name == PAGES)
     batches = file.batches(manifest.seed, engine.next_block)
     for batch in stack.enter_context(Ahead(batches, threaded=file.large)):
         yield from batch

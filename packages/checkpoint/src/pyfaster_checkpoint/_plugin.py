@@ -30,8 +30,11 @@ class Coordinator:
     def keeper(self, files: CheckpointFiles, settings: CheckpointSettings, /) -> Keeper:
         """
         Keep the checkpoints of one store in such files.
+
+        Files of ours may be removed by a thread of the keeper's; others' are used by
+        those only who call it.
         """
-        return Keeper(files, settings)
+        return Keeper(files, settings, behind=isinstance(files, DiskFiles))
 
 
 @hookimpl

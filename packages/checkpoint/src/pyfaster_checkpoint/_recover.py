@@ -9,10 +9,12 @@ the checkpoint that owns it, so that an older one can be tried on a new store.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 
 from pyfaster.checkpoints import (
     CheckpointFiles,
@@ -23,10 +25,10 @@ from pyfaster.checkpoints import (
     RecoveryReport,
 )
 from pyfaster.errors import CorruptCheckpointError
-from pyfaster_checkpoint._ahead import Ahead
+from pyfaster_checkpoint._ahead import Ahead, First
 from pyfaster_checkpoint._blocks import BlockFile
 from pyfaster_checkpoint._manifest import INDEX, Manifest
-from pyfaster_checkpoint._merge import blaming, merged
+from pyfaster_checkpoint._merge import Member, blaming, merged
 from pyfaster_checkpoint._plan import Source, index_key
 from pyfaster_checkpoint._problems import damaged
 
@@ -66,6 +68,7 @@ class Recovery:
         self._phases: dict[str, float] = {}
         self._file_bytes = 0
         self._log_bytes = 0
+        self._telling = threading.Lock()
 
     def run(self) -> RecoveryReport:
         """
@@ -81,13 +84,11 @@ class Recovery:
             chain = [(each, self._open_all(stack, each)) for each in self._source.chain]
             with blaming(one, ""):
                 self._begin(one, index)
-            with self._timed("index"):
-                if index is not None and copy is not None:
-                    self._feed_index(index, copy)
-            with self._timed("log"):
-                self._feed_log(one, index)
-            with self._timed("pages"):
-                self._feed_pages(one, chain)
+            feed_index = None
+            if index is not None and copy is not None:
+                feed_index = partial(self._feed_index, index, copy)
+            with First(feed_index, threaded=self._has_early_pages(one, index)) as first:
+                self._feed_pages(one, index, chain, first)
             with self._timed("finish"), blaming(one, ""):
                 self._engine.finish()
         return self._report(one, index)
@@ -142,9 +143,9 @@ class Recovery:
 
     def _feed_index(self, index: Manifest, reader: FileReader) -> None:
         done = 0
-        file = BlockFile(reader, "index")
+        file = BlockFile(reader, "index", reuse=True)
         ahead = Ahead(file.windows(), threaded=file.large)
-        with blaming(index, INDEX), ahead:
+        with self._timed("index"), blaming(index, INDEX), ahead:
             for window in ahead:
                 self._engine.index(window)
                 done += len(window)
@@ -173,19 +174,61 @@ class Recovery:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
+    def _has_early_pages(self, one: Manifest, index: Manifest | None) -> bool:
+        """
+        Whether there are pages that need no link, as the index has their records.
+        """
+        return (
+            index is not None and index.addresses.index_start > one.addresses.log_until
+        )
+
     def _feed_pages(
-        self, one: Manifest, chain: list[tuple[Manifest, dict[str, FileReader]]]
+        self,
+        one: Manifest,
+        index: Manifest | None,
+        chain: list[Member],
+        first: First,
     ) -> None:
-        at = one.addresses
-        total = at.final - at.log_until
-        for address, data in merged(self._engine, one, chain):
+        """
+        Hand the pages in; between those that need no link and the others what they are
+        linked behind.
+        """
+        start = 0 if index is None else index.addresses.index_start
+        begin, log = time.monotonic(), 0.0
+        with closing(merged(self._engine, one, chain)) as pieces:
+            for address, data in pieces:
+                early = min(max(start - address, 0), len(data))
+                self._push(one, address, data[:early])
+                if early < len(data):
+                    log += self._link_log(one, index, first)
+                    self._push(one, address + early, data[early:])
+        log += self._link_log(one, index, first)
+        self._phases["pages"] = time.monotonic() - begin - log
+
+    def _push(self, one: Manifest, address: int, data: memoryview) -> None:
+        if data:
+            at = one.addresses
             with blaming(one, ""):
                 self._engine.pages(address, data)
-            self._tell("pages", address + len(data) - at.log_until, total)
+            done = address + len(data) - at.log_until
+            self._tell("pages", done, at.final - at.log_until)
+
+    def _link_log(self, one: Manifest, index: Manifest | None, first: First) -> float:
+        """
+        Wait for the index, then link the log behind it, once; how long that took.
+        """
+        if "log" in self._phases:
+            return 0.0
+        begin = time.monotonic()
+        first.wait()
+        with self._timed("log"):
+            self._feed_log(one, index)
+        return time.monotonic() - begin
 
     def _tell(self, phase: str, done: int, total: int) -> None:
         if self._progress is not None:
-            self._progress(Progress(phase, done, total))
+            with self._telling:
+                self._progress(Progress(phase, done, total))
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

@@ -118,7 +118,8 @@ class CheckpointKeeper(Protocol):
         progress: ProgressCall | None = None,
     ) -> CheckpointInfo:
         """
-        Take a checkpoint and publish it; then let older ones go.
+        Take a checkpoint and publish it; then let older ones go, perhaps when this has
+        returned.
 
         Args:
             engine: A new one.
