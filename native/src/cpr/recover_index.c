@@ -21,20 +21,18 @@ static int bad_block(struct faster_recovery *recovery, uint64_t expected,
 }
 
 /* Whether a word can be an entry of a copy.  One below begin names what is no more;
- * *word is then zero. */
+ * *word is then zero.  Without a branch: which places of a bucket are used is noise. */
 static bool entry_is_sane(const struct faster_recovery *recovery, uint64_t *word) {
     uint64_t address = entry_address(*word);
-    bool flags = (*word & (ENTRY_TENTATIVE | ENTRY_FROZEN)) != 0;
-    bool tagged = (*word & ~ENTRY_ADDRESS_MASK) != 0;
-    if (*word == 0) {
-        return true;
-    }
-    if (flags || !tagged || address_is_cached(address) || address < ADDRESS_FIRST ||
-        address % 8 != 0 || address >= recovery->config.final) {
-        return false;
-    }
-    *word = address >= recovery->config.begin ? *word : 0;
-    return true;
+    bool none = *word == 0;
+    bool sane = (*word & (ENTRY_TENTATIVE | ENTRY_FROZEN)) == 0;
+    sane &= (*word & ~ENTRY_ADDRESS_MASK) != 0;
+    sane &= !address_is_cached(address);
+    sane &= address % 8 == 0;
+    sane &= address >= ADDRESS_FIRST;
+    sane &= address < recovery->config.final;
+    *word &= -(uint64_t)(address >= recovery->config.begin);
+    return none | sane;
 }
 
 /* index.h I1: no tag twice.  Most are told apart by their lowest bits. */

@@ -20,8 +20,8 @@
  *   are handed in, put where the log's memory has them, and verified when they are
  *   whole; then the tail moves over them, and the worker writes and evicts them like
  *   all others.  The tail's first page may begin below log_until: that part comes from
- *   the device, before anything is put behind it.  Pages below index_start need no link:
- *   they may be handed in while the index is restored.
+ *   the device, before anything is put behind it.  Pages below index_start need no
+ *   link: they may be handed in while the index is restored.
  *
  *   Pages carry the checksums of the life that took the checkpoint (taken_with).  When
  *   they are written again they get those of the new life, whose generation begins at

@@ -252,8 +252,8 @@ static int step_record(struct replay *replay, struct step *step, uint64_t info) 
                                                  right, step->record->checksum);
 }
 
-/* R5: locks and seals of another life are none; what does not count is invalid, and what
- * is below begin is no more (I3). */
+/* R5: locks and seals of another life are none; what does not count is invalid, and
+ * what is below begin is no more (I3). */
 static void mark(struct replay *replay, struct record *record, uint64_t info,
                  bool counts) {
     bool ends = info_prev(info) < hlog_begin(&replay->kv->log);

@@ -38,7 +38,7 @@
  * Limits     Not a defence against chosen keys: the secret is public.  Who takes keys
  *            from strangers gives a secret seed.
  * Source     The xxHash specification, "XXH64 Algorithm" and "XXH3 Algorithm".
- * Tests      tests/hash/validate_vectors.c, fuzz/fuzz_hash.c
+ * Tests      tests/hash/{validate_vectors,validate_plain}.c, fuzz/fuzz_hash.c
  */
 #ifndef FASTER_HASH_HASH_H
 #define FASTER_HASH_HASH_H

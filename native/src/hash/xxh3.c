@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "hash/hash.h"
 
+#include "hash/lanes.h"
+
 /* Long inputs: eight lanes take 8 bytes each of a 64-byte stripe, masked by the secret
  * from 8 bytes further on at each stripe; when the secret is used up, the lanes are
  * scrambled and it starts again.  That is a block. */
 enum {
-    LANES = 8,
     STRIPE = 64,
     SECRET_STEP = 8,
     STRIPES_PER_BLOCK = (HASH_SECRET_SIZE - STRIPE) / SECRET_STEP,
@@ -84,44 +85,23 @@ static uint64_t hash_129to240(const uint8_t *data, uint64_t size, uint64_t seed)
     return hash_xxh3_avalanche(hash);
 }
 
-/* Add one stripe.  Each lane also gets its neighbour's plain word, so that a product
- * with zero loses nothing.  Without restrict the lanes, which bytes may alias, would go
- * through memory at each step: half the speed. */
-FASTER_INLINE void accumulate(uint64_t *restrict lanes, const uint8_t *restrict data,
-                              const uint8_t *restrict secret) {
-    for (unsigned i = 0; i < LANES; i++) {
-        uint64_t word = word_load64(data + 8 * i);
-        uint64_t keyed = word ^ word_load64(secret + 8 * i);
-        lanes[i ^ 1] += word;
-        lanes[i] += (keyed & UINT32_MAX) * (keyed >> 32);
-    }
-}
-
-FASTER_INLINE void scramble(uint64_t lanes[LANES], const uint8_t *secret) {
-    for (unsigned i = 0; i < LANES; i++) {
-        uint64_t lane = lanes[i];
-        lane ^= lane >> 47;
-        lane ^= word_load64(secret + 8 * i);
-        lanes[i] = lane * HASH_PRIME32_1;
-    }
-}
-
 /* Take all of an input of more than one stripe.  The last stripe always ends with the
  * input and has its own place in the secret, so it may overlap the one before. */
-FASTER_INLINE void take_stripes(uint64_t *restrict lanes, const uint8_t *restrict data,
-                                uint64_t size, const uint8_t *restrict secret) {
+FASTER_INLINE void take_stripes(struct lanes *restrict lanes,
+                                const uint8_t *restrict data, uint64_t size,
+                                const uint8_t *restrict secret) {
     const uint8_t *last = data + size - STRIPE;
     for (; size > BLOCK; data += BLOCK, size -= BLOCK) {
         for (unsigned i = 0; i < STRIPES_PER_BLOCK; i++) {
-            accumulate(lanes, data + STRIPE * i, secret + SECRET_STEP * i);
+            lanes_take(lanes, data + STRIPE * i, secret + SECRET_STEP * i);
         }
-        scramble(lanes, secret + SECRET_SCRAMBLE);
+        lanes_scramble(lanes, secret + SECRET_SCRAMBLE);
     }
     uint64_t stripes = (size - 1) / STRIPE;
     for (uint64_t i = 0; i < stripes; i++) {
-        accumulate(lanes, data + STRIPE * i, secret + SECRET_STEP * i);
+        lanes_take(lanes, data + STRIPE * i, secret + SECRET_STEP * i);
     }
-    accumulate(lanes, last, secret + SECRET_LAST_STRIPE);
+    lanes_take(lanes, last, secret + SECRET_LAST_STRIPE);
 }
 
 static uint64_t merge_lanes(const uint64_t lanes[LANES], const uint8_t *secret,
@@ -136,11 +116,14 @@ static uint64_t merge_lanes(const uint64_t lanes[LANES], const uint8_t *secret,
 
 static FASTER_NOINLINE uint64_t hash_long(const uint8_t *restrict data, uint64_t size,
                                           const uint8_t *restrict secret) {
-    uint64_t lanes[LANES] = {HASH_PRIME32_3, HASH_PRIME64_1, HASH_PRIME64_2,
+    uint64_t words[LANES] = {HASH_PRIME32_3, HASH_PRIME64_1, HASH_PRIME64_2,
                              HASH_PRIME64_3, HASH_PRIME64_4, HASH_PRIME32_2,
                              HASH_PRIME64_5, HASH_PRIME32_1};
-    take_stripes(lanes, data, size, secret);
-    return merge_lanes(lanes, secret + SECRET_MERGE, size * HASH_PRIME64_1);
+    struct lanes lanes;
+    lanes_begin(&lanes, words);
+    take_stripes(&lanes, data, size, secret);
+    lanes_end(&lanes, words);
+    return merge_lanes(words, secret + SECRET_MERGE, size * HASH_PRIME64_1);
 }
 
 /* For long inputs a seed changes the secret itself. */

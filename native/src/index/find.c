@@ -64,7 +64,9 @@ static int extend_chain(const struct index_ref *ref, _Atomic uint64_t **place) {
     uint64_t number = overflow_take(&ref->table->pool, false);
     if (number == 0) {
         struct overflow_pool *pool = &ref->table->pool;
-        return budget_want(pool->budget, overflow_next_bytes(pool));
+        return overflow_is_exhausted(pool)
+                   ? FASTER_E_FULL
+                   : budget_want(pool->budget, overflow_next_bytes(pool));
     }
     /* seq_cst as in M2: a rescan that does not see the link is before it.  The number
      * of a lost CAS stays unused until the table ends; losses are rare. */

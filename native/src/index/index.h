@@ -212,8 +212,9 @@ void index_restore_bucket(struct index *index, uint64_t number,
                           const uint64_t words[BUCKET_ENTRIES],
                           struct index_tally *tally);
 
-/* Ask of every entry of a restored table whose address is not below `from` whether that
- * fits.  False when one does not: then which, and in which bucket's chain. */
+/* Ask of every entry of a restored table whose address is not below `from`, which is
+ * above 0, whether that fits.  False when one does not: then which, and in which
+ * bucket's chain. */
 bool index_check(struct index *index, uint64_t from,
                  bool (*fits)(void *context, uint64_t address), void *context,
                  uint64_t *bucket, uint64_t *address);

@@ -10,6 +10,7 @@ void overflow_init(struct overflow_pool *pool, struct budget *budget) {
     pool->budget = budget;
     atomic_init(&pool->next, 0);
     atomic_init(&pool->bytes, 0);
+    atomic_init(&pool->exhausted, false);
     for (int i = 0; i < POOL_PARTS; i++) {
         atomic_init(&pool->parts[i], NULL);
     }
@@ -27,6 +28,13 @@ static uint64_t part_bytes(uint32_t part) {
     return ((uint64_t)POOL_FIRST << part) * sizeof(struct index_bucket);
 }
 
+/* Say why another part cannot be had. */
+static bool refuse(struct overflow_pool *pool, bool exhausted) {
+    /* relaxed: a hint, see overflow_is_exhausted */
+    atomic_store_explicit(&pool->exhausted, exhausted, memory_order_relaxed);
+    return false;
+}
+
 static bool ensure_part(struct overflow_pool *pool, uint32_t part, bool forced) {
     struct index_bucket *none = NULL;
     uint64_t bytes = part_bytes(part);
@@ -37,13 +45,13 @@ static bool ensure_part(struct overflow_pool *pool, uint32_t part, bool forced) 
     if (forced) {
         budget_force(pool->budget, bytes);
     } else if (!budget_take(pool->budget, bytes)) {
-        return false;
+        return refuse(pool, false);
     }
     budget_sated(pool->budget);
     struct index_bucket *fresh = memory_lines_new(bytes);
     if (fresh == NULL) {
         budget_give(pool->budget, bytes);
-        return false;
+        return refuse(pool, true);
     }
     for (uint64_t i = 0; i < ((uint64_t)POOL_FIRST << part); i++) {
         for (int j = 0; j < BUCKET_ENTRIES; j++) {
@@ -77,6 +85,9 @@ uint64_t overflow_take(struct overflow_pool *pool, bool forced) {
         uint64_t slot = taken + POOL_FIRST;
         uint32_t part = bit_highest(slot) - bit_highest(POOL_FIRST);
         if (part >= POOL_PARTS || !ensure_part(pool, part, forced)) {
+            if (part >= POOL_PARTS) {
+                (void)refuse(pool, true);
+            }
             return 0;
         }
         /* relaxed: as above */

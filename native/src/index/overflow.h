@@ -43,6 +43,7 @@ struct overflow_pool {
     struct budget *budget;
     _Atomic uint64_t next; /* numbers given out */
     _Atomic uint64_t bytes;
+    _Atomic bool exhausted; /* a hint: it was not the budget that refused last */
     _Atomic(struct index_bucket *) parts[POOL_PARTS];
 };
 
@@ -54,6 +55,13 @@ uint64_t overflow_next_bytes(struct overflow_pool *pool);
 
 /* A new bucket's number, or 0.  `forced` ignores the budget: a split must end. */
 uint64_t overflow_take(struct overflow_pool *pool, bool forced);
+
+/* Whether it refuses because there is no memory, or no number: then nobody can make
+ * room. */
+static inline bool overflow_is_exhausted(struct overflow_pool *pool) {
+    /* relaxed: a hint; who is refused may try again */
+    return atomic_load_explicit(&pool->exhausted, memory_order_relaxed);
+}
 
 static inline uint64_t overflow_count(struct overflow_pool *pool) {
     /* relaxed: a figure */

@@ -170,6 +170,16 @@ void index_restore_bucket(struct index *index, uint64_t number,
     }
 }
 
+/* Whether no entry of a bucket is at or above an address; mostly so, and then without a
+ * branch for each. */
+static bool all_below(struct index_bucket *bucket, uint64_t from) {
+    bool below = true;
+    for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) {
+        below &= entry_address(bucket_entry(bucket, i)) < from;
+    }
+    return below;
+}
+
 bool index_check(struct index *index, uint64_t from,
                  bool (*fits)(void *context, uint64_t address), void *context,
                  uint64_t *bucket, uint64_t *address) {
@@ -178,12 +188,11 @@ bool index_check(struct index *index, uint64_t from,
         struct index_bucket *at = &table->buckets[number];
         uint64_t overflow;
         do { /* ends with the chain */
-            for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) {
-                uint64_t word = bucket_entry(at, i);
-                if (word != 0 && entry_address(word) >= from &&
-                    !fits(context, entry_address(word))) {
+            uint32_t count = all_below(at, from) ? 0 : BUCKET_ENTRIES;
+            for (uint32_t i = 0; i < count; i++) {
+                *address = entry_address(bucket_entry(at, i));
+                if (*address >= from && !fits(context, *address)) {
                     *bucket = number;
-                    *address = entry_address(word);
                     return false;
                 }
             }

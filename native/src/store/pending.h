@@ -27,9 +27,9 @@
  *   serial number, and so does every update after it: serial numbers follow the order
  *   of issue (C1).
  *
- *   An item of a batch is HELD until it is its turn.  What it needs may have left memory
- *   by then, and is fetched again; it has its serial number when it is made.  So one that
- *   fails takes none, and the items of a batch have consecutive ones.
+ *   An item of a batch is HELD until it is its turn.  What it needs may have left
+ *   memory by then, and is fetched again; it has its serial number when it is made.  So
+ *   one that fails takes none, and the items of a batch have consecutive ones.
  *
  *   While a checkpoint is in PREPARE, an update that would take a serial number without
  *   being done joins that FIFO instead, at its front (C4).  Those that have one are

@@ -353,8 +353,36 @@ static void g0_a_growth_that_has_begun_ends_without_budget(void) {
     kit_close(kit);
 }
 
-/* index.h I5: a restored table does not grow before the one that it took the place of is
- * gone: only one is remembered until it can be freed. */
+static void forget_wish(void *context) { (void)context; }
+
+/* An insertion is told that there is no room also where somebody could give memory
+ * back, but the budget is not what refuses: else it would be tried for ever. */
+static void errors_a_pool_that_has_ended_is_full(void) {
+    struct kit *kit = kit_open(BITS, RECORDS, UINT64_MAX, 1 << 30, false);
+    struct kit_user user = kit_user(kit);
+    struct overflow_pool *pool = &current(kit)->pool;
+    struct index_ref ref;
+    uint64_t address;
+    kit->budget.yield = forget_wish;
+    for (uint64_t tag = 0; tag < BUCKET_ENTRIES; tag++) {
+        kit_add(kit, &user, kit_hash(tag, 0, 0, BITS));
+    }
+    atomic_store_explicit(&pool->next,
+                          ((uint64_t)POOL_FIRST << POOL_PARTS) - POOL_FIRST,
+                          memory_order_release);
+    kit_enter(kit, &user);
+    CHECK_INT(
+        kit_find_inside(kit, kit_hash(BUCKET_ENTRIES, 0, 0, BITS), &ref, &address),
+        FASTER_NOT_FOUND);
+    CHECK_INT(index_make_place(&ref), FASTER_E_FULL);
+    kit_leave(kit, &user);
+    atomic_store_explicit(&pool->next, 0, memory_order_release);
+    kit_add(kit, &user, kit_hash(BUCKET_ENTRIES, 0, 0, BITS));
+    kit_close(kit);
+}
+
+/* index.h I5: a restored table does not grow before the one that it took the place of
+ * is gone: only one is remembered until it can be freed. */
 static void i5_a_restored_table_grows_later(void) {
     struct kit *kit = kit_open(BITS, RECORDS, UINT64_MAX, 0, false);
     struct kit_user user = kit_user(kit);
@@ -585,6 +613,7 @@ HARNESS_MAIN(TEST(t13_every_key_survives_every_doubling), TEST(x11_growth_grows)
              TEST(g0_a_refused_growth_changes_nothing),
              TEST(g0_a_refusal_by_the_budget_takes_nothing),
              TEST(g0_a_growth_that_has_begun_ends_without_budget),
+             TEST(errors_a_pool_that_has_ended_is_full),
              TEST(i5_a_restored_table_grows_later),
              TEST(i1_memory_goes_back_as_chunks_are_split),
              TEST(errors_a_split_without_memory_is_undone_and_made_later),

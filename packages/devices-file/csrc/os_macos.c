@@ -33,6 +33,12 @@ int posix_sync(int descriptor) {
     return fsync(descriptor) == 0 ? 0 : -errno;
 }
 
+void posix_begin_writing(int descriptor, uint64_t position, uint64_t length) {
+    (void)descriptor; /* there is no such call */
+    (void)position;
+    (void)length;
+}
+
 int posix_allocate(int descriptor, uint64_t size) {
     fstore_t wanted = {
         .fst_flags = F_ALLOCATEALL,
