@@ -10,9 +10,11 @@ It shows that the sources fit the systems' headers and libraries; it runs nothin
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,9 @@ TARGETS = {
     "x86_64-windows-gnu": ["-shared", "-lntdll", "-lws2_32"],
     "aarch64-macos": ["-dynamiclib"],
 }
+
+#: How many compilers run at once.
+JOBS = int(os.environ.get("PYFASTER_JOBS", "2"))
 
 WARNINGS = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror"]
 #: The systems' own headers say of some pointers, not of all, whether they may be null.
@@ -68,16 +73,22 @@ def build(part: Part, target: str, folder: Path) -> list[str]:
     """
     Compile each file of a part, and link them if all compile; give what failed.
     """
-    includes = [f"-I{path}" for path in part.includes]
-    failures, objects = [], []
-    for number, source in enumerate(sorted(part.sources.rglob("*.c"))):
-        made = str(folder / f"{number}.o")
-        said = run(
-            ["-target", target, *WARNINGS, *includes, "-c", str(source), "-o", made]
+    sources = sorted(part.sources.rglob("*.c"))
+    objects = [str(folder / f"{number}.o") for number in range(len(sources))]
+    common = ["-target", target, *WARNINGS, *(f"-I{path}" for path in part.includes)]
+
+    def compile_one(source: Path, made: str) -> str:
+        return run([*common, "-c", str(source), "-o", made])
+
+    with ThreadPoolExecutor(JOBS) as pool:
+        said_of = list(
+            zip(sources, pool.map(compile_one, sources, objects), strict=True)
         )
-        if said:
-            failures.append(f"{target}: {source.relative_to(ROOT)}\n{said}")
-        objects.append(made)
+    failures = [
+        f"{target}: {source.relative_to(ROOT)}\n{said}"
+        for source, said in said_of
+        if said
+    ]
     if not objects:
         return [f"{target}: {part.name} has no sources"]
     if not failures:
