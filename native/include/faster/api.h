@@ -133,8 +133,10 @@ struct faster_session;
 int faster_kv_open(const struct faster_kv_config *config, struct faster_kv **kv);
 
 /*
- * Close: new calls get FASTER_E_CLOSED, calls in flight finish, the worker is joined,
- * the log and the index are given back.  The handle stays valid until faster_kv_free.
+ * Close: updates of sessions that were freed are brought to their end, as far as the
+ * time goes; then new calls get FASTER_E_CLOSED, calls in flight finish, the worker is
+ * joined, the log and the index are given back.  The handle stays valid until
+ * faster_kv_free.
  * A second close does nothing.
  * Blocks: yes, up to timeout_ms.  Errors: FASTER_E_TIMEOUT when a call in flight did
  * not end in time (memory is then kept; close may be called again).
@@ -147,7 +149,9 @@ void faster_kv_free(struct faster_kv *kv);
 
 /*
  * Open a session: one logical thread of operations with serial numbers of its own.
- * Errors: FASTER_E_SESSIONS, -ENOMEM.
+ * Sessions that were freed before their updates were done are brought forward.
+ * Errors: FASTER_E_SESSIONS; FASTER_E_BUSY where such a one holds the last place: call
+ * again; -ENOMEM.
  */
 int faster_session_open(struct faster_kv *kv, struct faster_session **session);
 
@@ -155,7 +159,8 @@ int faster_session_open(struct faster_kv *kv, struct faster_session **session);
  * Open a session that checkpoints keep a commit point of, by its `id` (not 0).  It goes
  * on behind `serial`, or, when a session of this id was open before in this life of the
  * store, behind that one's last.
- * Errors: FASTER_E_BUSY while a session of this id is open, and as faster_session_open.
+ * Errors: FASTER_E_BUSY while a session of this id is open, or was freed and its
+ * updates are not done: call again; and as faster_session_open.
  */
 int faster_session_resume(struct faster_kv *kv, uint64_t id, uint64_t serial,
                           struct faster_session **session);
@@ -164,13 +169,21 @@ int faster_session_resume(struct faster_kv *kv, uint64_t id, uint64_t serial,
  * this id was open.  Errors: FASTER_E_BUSY while it is. */
 int faster_session_forget(struct faster_kv *kv, uint64_t id);
 
-/* Close a session and give its slot back.  Updates that are on their way do not take
- * place any more (faster_session_drain brings them to their end); commit points stay
- * before the first of them, and so does whoever resumes the session.  Errors:
- * FASTER_E_BUSY while another thread is inside.  A second close does nothing. */
+/* Close a session and give its slot back.  FASTER_PENDING: updates that have their
+ * serial numbers are on their way; the session stays open (faster_session_drain brings
+ * them to their end), unless the store is closed: then they end with it.  Updates that
+ * wait for their turn without one do not take place.  Errors: FASTER_E_BUSY while
+ * another thread is inside.  A second close does nothing. */
 int faster_session_close(struct faster_session *session);
 
-/* Free a session's handle; closes first.  In a forked child it frees nothing. */
+/* Bring updates of sessions that were freed before these were done to their end.
+ * Blocks: yes, up to timeout_ms.  Errors: FASTER_E_TIMEOUT. */
+int faster_kv_drain(struct faster_kv *kv, uint32_t timeout_ms);
+
+/* Free a session's handle; closes first.  While that gives FASTER_PENDING the store
+ * keeps the session, without its handle: checkpoints, whoever opens a session, and
+ * faster_kv_close bring its updates to their end.  Merges of such updates may be called
+ * until then.  Never waits.  In a forked child it frees nothing. */
 void faster_session_free(struct faster_session *session);
 
 /* The serial number of the session's last update, 0 before the first. */
@@ -314,6 +327,9 @@ int faster_forget(struct faster_session *session, struct faster_pending *pending
 
 /* How many operations are on their way: neither finished nor forgotten. */
 uint64_t faster_pending_count(struct faster_session *session);
+
+/* How many updates are on their way: forgotten ones count, too. */
+uint64_t faster_session_updates(struct faster_session *session);
 
 /* Bring all updates on their way to their end, at most so long; what they gave is
  * fetched as usual.  Errors: FASTER_E_TIMEOUT.  Blocks: yes, up to timeout_ms. */

@@ -68,6 +68,7 @@ struct thread {
 int lock_init(struct lock *lock);
 void lock_destroy(struct lock *lock);
 void lock_enter(struct lock *lock);
+bool lock_try(struct lock *lock); /* false: somebody has it */
 void lock_leave(struct lock *lock);
 
 int wakeup_init(struct wakeup *wakeup);

@@ -15,6 +15,8 @@ void lock_destroy(struct lock *lock) { (void)pthread_mutex_destroy(&lock->word);
 
 void lock_enter(struct lock *lock) { (void)pthread_mutex_lock(&lock->word); }
 
+bool lock_try(struct lock *lock) { return pthread_mutex_trylock(&lock->word) == 0; }
+
 void lock_leave(struct lock *lock) { (void)pthread_mutex_unlock(&lock->word); }
 
 #if defined(__APPLE__)

@@ -15,6 +15,10 @@ void lock_destroy(struct lock *lock) { (void)lock; }
 
 void lock_enter(struct lock *lock) { AcquireSRWLockExclusive(&lock->word); }
 
+bool lock_try(struct lock *lock) {
+    return TryAcquireSRWLockExclusive(&lock->word) != 0;
+}
+
 void lock_leave(struct lock *lock) { ReleaseSRWLockExclusive(&lock->word); }
 
 int wakeup_init(struct wakeup *wakeup) {

@@ -32,6 +32,9 @@
  *   I3  Once closed is set, nobody gets in.
  *   I4  version changes only at an entry or a refresh, before any operation of the new
  *       one, and never while an update has its serial and is not done (C1, C4).
+ *   I5  An update that has its serial number is done before the session ends, unless
+ *       the store ends: who frees a handle leaves an orphan, which the store keeps, and
+ *       others bring forward as helpers (C4), until it is (C5).
  *
  * Ordering
  *   M1  Guarded state is loaded seq_cst after the slot's CAS (epoch.h M1).
@@ -44,6 +47,8 @@
  *       (acquire), then current (acquire), then, where it has moved on, committed
  *       (C5).  Were current loaded first, a serial of the new version could pass for
  *       one of the old.
+ *   M5  orphan is stored release by who frees the handle, as the last thing done with
+ *       it, and loaded acquire under the store's lock, by who ends the session.
  *
  * Progress   wait-free
  * Threads    one inside at a time, which the slot enforces (E2)
@@ -51,7 +56,7 @@
  * Limits     EPOCH_SLOTS_MAX
  * Source     Chandramouli et al., SIGMOD 2018, section 2.5 (sessions)
  * Tests      tests/session/validate_session.c, tests/store/validate_misuse.c,
- *            tests/cpr/{validate_switch,torture_prefix}.c
+ *            tests/cpr/{validate_switch,torture_orphans,torture_prefix}.c
  */
 #ifndef FASTER_SESSION_SESSION_H
 #define FASTER_SESSION_SESSION_H
@@ -133,6 +138,7 @@ struct faster_session {
     _Atomic uint64_t committed; /* the last serial before the last switch (M4) */
     _Atomic uint32_t current;   /* version, for who captures (M4) */
     _Atomic bool closed;        /* M3 */
+    _Atomic bool orphan;        /* M5 */
     _Atomic uint64_t counts[COUNT_KINDS];
 
     /* written outside, by whoever waits */
@@ -166,6 +172,11 @@ FASTER_INLINE bool session_may_change(const struct faster_session *session,
 
 FASTER_INLINE bool session_is_closed(struct faster_session *session) {
     return atomic_load_explicit(&session->closed, memory_order_seq_cst); /* M3 */
+}
+
+/* Under the store's lock: whether the session's handle is gone. */
+static inline bool session_is_orphan(struct faster_session *session) {
+    return atomic_load_explicit(&session->orphan, memory_order_acquire); /* M5 */
 }
 
 /* Inside the slot since just now: look at the world, unless that has ended. */

@@ -365,6 +365,7 @@ static void release_memory(struct faster_kv *kv) {
     }
     worker_stop(&kv->worker);
     release_device(kv);
+    sessions_free_orphans(kv);
     cache_destroy(&kv->cache);
     index_destroy(&kv->index);
     if (hlog_pinned(&kv->log) == 0) {
@@ -372,14 +373,11 @@ static void release_memory(struct faster_kv *kv) {
     }
 }
 
-int faster_kv_close(struct faster_kv *kv, uint32_t timeout_ms) {
-    if (kv->generation != fork_generation()) {
-        return FASTER_E_FORKED;
-    }
+/* End the store: nobody gets in any more, and who is inside leaves. */
+static int end_store(struct faster_kv *kv, uint64_t deadline) {
     (void)atomic_fetch_or_explicit(&kv->state, STATE_CLOSED,
                                    memory_order_seq_cst); /* M1 */
     uint64_t closed_at = epoch_bump(&kv->epoch);
-    uint64_t deadline = clock_ms() + timeout_ms;
     /* Ends at the deadline at the latest. */
     while (!epoch_is_safe(&kv->epoch, closed_at)) {
         epoch_drain(&kv->epoch);
@@ -392,14 +390,26 @@ int faster_kv_close(struct faster_kv *kv, uint32_t timeout_ms) {
     return FASTER_OK;
 }
 
+int faster_kv_close(struct faster_kv *kv, uint32_t timeout_ms) {
+    if (kv->generation != fork_generation()) {
+        return FASTER_E_FORKED;
+    }
+    uint64_t deadline = clock_ms() + timeout_ms;
+    (void)sessions_drain_orphans(kv, deadline);
+    return end_store(kv, deadline);
+}
+
+/* Whoever frees a store without closing it does not wait for updates: its finalizer may
+ * be who calls. */
 void faster_kv_free(struct faster_kv *kv) {
     if (kv->generation != fork_generation()) {
         return; /* P4: the child frees nothing of its parent's */
     }
     /* Nobody but the worker can be inside now, and it leaves by itself. */
-    if (faster_kv_close(kv, FREE_TIMEOUT_MS) != FASTER_OK) {
+    if (end_store(kv, clock_ms() + FREE_TIMEOUT_MS) != FASTER_OK) {
         return; /* somebody is inside: rather keep the memory than pull it away */
     }
+    sessions_free_orphans(kv);
     hlog_destroy(&kv->log);
     disk_detach(&kv->log);
     worker_destroy(&kv->worker);

@@ -34,7 +34,8 @@
  *   While a checkpoint is in PREPARE, an update that would take a serial number without
  *   being done joins that FIFO instead, at its front (C4).  Those that have one are
  *   brought to their end by their session's thread, or by the checkpoint's as helper
- *   inside the session's slot (pending_help).
+ *   inside the session's slot (pending_help).  So are those of a session whose handle
+ *   was freed before (session.h I5).
  *
  * Invariants
  *   I1  Lists and states are touched only inside the session's slot; what a device may
@@ -180,9 +181,6 @@ void pending_queue_leave(struct pending_queue *queue);
 
 /* Inside the slot: whether an update must wait behind others of its session. */
 bool pending_defers(const struct pending_queue *queue, uint64_t hash);
-
-/* Inside the slot: the lowest serial number whose update is not done, or 0. */
-uint64_t pending_first(const struct pending_queue *queue);
 
 /* Updates that have their serial number and are not done. */
 static inline uint64_t pending_numbered(struct pending_queue *queue) {

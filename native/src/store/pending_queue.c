@@ -96,19 +96,6 @@ bool pending_is_under_way(const struct pending_queue *queue, uint64_t hash) {
            (list_has(&queue->flying, hash) || list_has(&queue->again, hash));
 }
 
-static uint64_t list_first(const struct pending_list *list, uint64_t first) {
-    for (const struct faster_pending *one = list->first; one != NULL; one = one->next) {
-        if (one->numbered && (first == 0 || one->serial < first)) {
-            first = one->serial;
-        }
-    }
-    return first;
-}
-
-uint64_t pending_first(const struct pending_queue *queue) {
-    return list_first(&queue->again, list_first(&queue->flying, 0));
-}
-
 bool pending_defers(const struct pending_queue *queue, uint64_t hash) {
     return queue->waiting.first != NULL || pending_is_under_way(queue, hash);
 }

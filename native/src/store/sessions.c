@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "store/pending.h"
 
+enum { ORPHAN_PAUSE_US = 100 }; /* between two looks at what the device has done */
+
 static void link_session(struct faster_kv *kv, struct faster_session *session) {
     session->next = kv->sessions;
     if (kv->sessions != NULL) {
@@ -40,6 +42,12 @@ static void unlink_session(struct faster_kv *kv, struct faster_session *session)
     }
 }
 
+/* A hint: whether sessions are left whose handles are gone. */
+static bool has_orphans(struct faster_kv *kv) {
+    /* relaxed: who needs to know has the lock, and looks at each */
+    return atomic_load_explicit(&kv->orphans, memory_order_relaxed) != 0;
+}
+
 /* Under the lock: a place among the sessions of an open store. */
 static int take_place(struct faster_kv *kv, struct faster_session *session) {
     uint64_t state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
@@ -47,7 +55,7 @@ static int take_place(struct faster_kv *kv, struct faster_session *session) {
         return FASTER_E_CLOSED;
     }
     if (kv->session_count >= kv->sessions_max) {
-        return FASTER_E_SESSIONS;
+        return has_orphans(kv) ? FASTER_E_BUSY : FASTER_E_SESSIONS;
     }
     return epoch_slot_take(&kv->epoch, &session->slot);
 }
@@ -83,13 +91,13 @@ static void remove_departed(struct faster_kv *kv, struct departed *one) {
     *one = kv->departed[--kv->departed_count];
 }
 
-static bool is_open(const struct faster_kv *kv, uint64_t id) {
-    for (const struct faster_session *s = kv->sessions; s != NULL; s = s->next) {
-        if (s->id == id) {
-            return true;
-        }
+/* The session of this id that is open, or an orphan (session.h M5). */
+static struct faster_session *find_open(const struct faster_kv *kv, uint64_t id) {
+    struct faster_session *session = kv->sessions;
+    while (session != NULL && session->id != id) { /* ends with the list */
+        session = session->next;
     }
-    return false;
+    return session;
 }
 
 /* Under the lock: a session begins in the store's version (C5), where it, or the one of
@@ -100,7 +108,7 @@ static int begin_session(struct faster_kv *kv, struct faster_session *session,
     uint64_t committed = serial;
     session->version = state_version(state);
     if (session->id != 0) {
-        if (is_open(kv, session->id)) {
+        if (find_open(kv, session->id) != NULL) {
             return FASTER_E_BUSY;
         }
         int error = reserve_departed(kv);
@@ -123,26 +131,27 @@ static int begin_session(struct faster_kv *kv, struct faster_session *session,
     return FASTER_OK;
 }
 
-/* Inside the slot: the last update that a closed session has made.  Those that are on
- * their way end with it, so none of them nor behind them may count (C5). */
-static uint64_t last_made(struct faster_session *session) {
-    uint64_t lost = session->queue != NULL ? pending_first(session->queue) : 0;
-    return lost != 0 ? lost - 1 : faster_session_serial(session);
-}
-
 /* Under the lock: keep what later captures need (C5). */
-static void depart(struct faster_kv *kv, struct faster_session *session,
-                   uint64_t last) {
+static void depart(struct faster_kv *kv, struct faster_session *session) {
     struct departed *one = &kv->departed[kv->departed_count++];
     kv->named_count--;
     *one = (struct departed){
         .id = session->id,
-        .serial = last,
+        .serial = faster_session_serial(session),
         /* relaxed, both: nobody is or gets in */
         .committed = atomic_load_explicit(&session->committed, memory_order_relaxed),
         /* relaxed: as above */
         .version = atomic_load_explicit(&session->current, memory_order_relaxed),
     };
+}
+
+/* Under the lock: take a session that was ended off the list. */
+static void leave_store(struct faster_kv *kv, struct faster_session *session) {
+    unlink_session(kv, session);
+    if (session->id != 0) {
+        depart(kv, session);
+    }
+    epoch_slot_give(session->slot); /* with the count, or an opener finds none */
 }
 
 static void free_session(struct faster_session *session) {
@@ -158,6 +167,7 @@ static int open_session(struct faster_kv *kv, uint64_t id, uint64_t serial,
     if (kv->generation != fork_generation()) {
         return FASTER_E_FORKED;
     }
+    (void)sessions_drain_orphans(kv, 0);
     struct faster_session *session = memory_lines_new(sizeof *session);
     if (session == NULL) {
         return -ENOMEM;
@@ -203,31 +213,62 @@ int faster_session_resume(struct faster_kv *kv, uint64_t id, uint64_t serial,
     return id != 0 ? open_session(kv, id, serial, out) : -EINVAL;
 }
 
+/* Under the lock: the orphan's commit point is not kept. */
+static void forget_orphan(struct faster_kv *kv, struct faster_session *orphan) {
+    orphan->id = 0;
+    kv->named_count--;
+}
+
 int faster_session_forget(struct faster_kv *kv, uint64_t id) {
     if (kv->generation != fork_generation()) {
         return FASTER_E_FORKED;
     }
+    int result = FASTER_OK;
     lock_enter(&kv->lock);
     struct departed *found = find_departed(kv, id);
-    int result = found != NULL     ? FASTER_OK
-                 : is_open(kv, id) ? FASTER_E_BUSY
-                                   : FASTER_NOT_FOUND;
+    struct faster_session *open = find_open(kv, id);
     if (found != NULL) {
         remove_departed(kv, found);
+    } else if (open == NULL) {
+        result = FASTER_NOT_FOUND;
+    } else if (session_is_orphan(open)) {
+        forget_orphan(kv, open);
+    } else {
+        result = FASTER_E_BUSY;
     }
     lock_leave(&kv->lock);
     return result;
 }
 
-/* Mark closed, from inside, so that nobody is or gets in (session.h M3).  The store may
- * be closed already: then only the mark is left to make. */
+/* --- closing ---------------------------------------------------------------------- */
+
+/* Inside the slot: mark closed, so that nobody is or gets in (session.h M3).  An update
+ * that has its serial number is done first (C5), unless the store has ended: then only
+ * the mark is left to make.  FASTER_OK: it has to leave the store; FASTER_NOT_FOUND: it
+ * was closed; FASTER_PENDING: such updates are left. */
+static int end_session(struct faster_session *session) {
+    struct faster_kv *kv = session->kv;
+    uint64_t state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
+    if (session_is_closed(session)) {
+        return FASTER_NOT_FOUND;
+    }
+    if ((state & STATE_CLOSED) == 0) {
+        if (session->queue != NULL && pending_numbered(session->queue) != 0) {
+            return FASTER_PENDING;
+        }
+        index_settle(&kv->index, &session->tally); /* the index waits for our slot */
+    }
+    atomic_store_explicit(&session->closed, true,
+                          memory_order_seq_cst); /* session.h M3 */
+    return FASTER_OK;
+}
+
 int faster_session_close(struct faster_session *session) {
     struct faster_kv *kv = session->kv;
     if (session->generation != fork_generation()) {
         return FASTER_E_FORKED;
     }
-    if (atomic_load_explicit(&session->closed,
-                             memory_order_seq_cst)) { /* session.h M3 */
+    if (session_is_closed(session)) {
         return FASTER_OK;
     }
     int result = epoch_enter(session->epoch, session->slot);
@@ -238,32 +279,104 @@ int faster_session_close(struct faster_session *session) {
     if (result != FASTER_OK) {
         return result;
     }
-    bool was_closed = atomic_exchange_explicit(&session->closed, true,
-                                               memory_order_seq_cst); /* session.h M3 */
-    uint64_t state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
-    if (!was_closed && (state & STATE_CLOSED) == 0) {
-        index_settle(&kv->index, &session->tally); /* the index waits for our slot */
-    }
-    uint64_t last = last_made(session);
+    result = end_session(session);
     epoch_leave(session->epoch, session->slot);
-    if (!was_closed) {
+    if (result == FASTER_OK) {
         lock_enter(&kv->lock);
-        unlink_session(kv, session);
-        if (session->id != 0) {
-            depart(kv, session, last);
-        }
-        epoch_slot_give(session->slot); /* with the count, or an opener finds none */
+        leave_store(kv, session);
         lock_leave(&kv->lock);
     }
-    return FASTER_OK;
+    return result == FASTER_NOT_FOUND ? FASTER_OK : result;
 }
 
+/* Under the lock: end a session whose handle is gone, unless it has to stay. */
+static bool end_orphan(struct faster_kv *kv, struct faster_session *orphan) {
+    if (epoch_enter(orphan->epoch, orphan->slot) != FASTER_OK) {
+        return false; /* misuse: a thread is inside a session that was freed */
+    }
+    int result = end_session(orphan);
+    epoch_leave(orphan->epoch, orphan->slot);
+    if (result != FASTER_OK) {
+        return false;
+    }
+    leave_store(kv, orphan);
+    free_session(orphan);
+    /* relaxed: a hint */
+    (void)atomic_fetch_sub_explicit(&kv->orphans, 1, memory_order_relaxed);
+    return true;
+}
+
+bool sessions_end_orphans(struct faster_kv *kv, bool help) {
+    struct faster_session *session = has_orphans(kv) ? kv->sessions : NULL;
+    bool left = false;
+    while (session != NULL) { /* ends with the list */
+        struct faster_session *next = session->next;
+        if (session_is_orphan(session)) {
+            if (help && session->queue != NULL) {
+                pending_help(session);
+            }
+            left = !end_orphan(kv, session) || left;
+        }
+        session = next;
+    }
+    return left;
+}
+
+static void poll_device(struct faster_kv *kv) {
+    if (kv->log.disk != NULL && disk_enter_device(&kv->log) == FASTER_OK) {
+        (void)device_poll(disk_device(&kv->log)); /* device.h V10 */
+        disk_leave_device(&kv->log);
+    }
+}
+
+bool sessions_drain_orphans(struct faster_kv *kv, uint64_t deadline) {
+    bool left = has_orphans(kv);
+    while (left) { /* ends at the deadline */
+        poll_device(kv);
+        lock_enter(&kv->lock);
+        left = sessions_end_orphans(kv, true);
+        lock_leave(&kv->lock);
+        if (left && clock_ms() >= deadline) {
+            break;
+        }
+        if (left) {
+            thread_pause_us(ORPHAN_PAUSE_US);
+        }
+    }
+    return left;
+}
+
+int faster_kv_drain(struct faster_kv *kv, uint32_t timeout_ms) {
+    if (kv->generation != fork_generation()) {
+        return FASTER_E_FORKED;
+    }
+    return sessions_drain_orphans(kv, clock_ms() + timeout_ms) ? FASTER_E_TIMEOUT
+                                                               : FASTER_OK;
+}
+
+void sessions_free_orphans(struct faster_kv *kv) {
+    lock_enter(&kv->lock);
+    (void)sessions_end_orphans(kv, false);
+    lock_leave(&kv->lock);
+}
+
+/* Somebody may have the lock who waits for the caller, so nobody is waited for. */
 void faster_session_free(struct faster_session *session) {
+    struct faster_kv *kv = session->kv;
     if (session->generation != fork_generation()) {
         return; /* P4 */
     }
-    if (faster_session_close(session) != FASTER_OK) {
-        return; /* somebody is inside */
+    if (session_is_closed(session)) {
+        free_session(session);
+        return;
     }
-    free_session(session);
+    (void)faster_session_notify(session, -1);
+    /* relaxed: a hint */
+    (void)atomic_fetch_add_explicit(&kv->orphans, 1, memory_order_relaxed);
+    atomic_store_explicit(&session->orphan, true,
+                          memory_order_release); /* session.h M5 */
+    if (lock_try(&kv->lock)) {
+        (void)sessions_end_orphans(kv, false);
+        lock_leave(&kv->lock);
+    }
 }

@@ -108,6 +108,7 @@ int faster_kv_stats(struct faster_kv *kv, struct faster_kv_stats *stats) {
         return FASTER_E_FORKED;
     }
     lock_enter(&kv->lock);
+    (void)sessions_end_orphans(kv, false);
     int result = kv_enter_outside(kv);
     if (result == FASTER_OK) {
         fill_index(kv, &full);

@@ -93,6 +93,7 @@ struct faster_kv {
     uint64_t departed_count;
     uint64_t departed_capacity; /* room for every named session, open ones included */
     uint64_t named_count;       /* of those that are open */
+    _Atomic uint32_t orphans;   /* how many at most; a hint without the lock */
     struct faster_checkpoint *checkpoint; /* under way, or NULL */
     bool released;
 };
@@ -104,6 +105,16 @@ struct departed {
     uint64_t committed; /* the last serial before it went over to `version` */
     uint32_t version;
 };
+
+/* Under the lock: end sessions whose handles are gone (session.h I5), as far as their
+ * updates are done; with `help` bring these forward.  Whether some are left. */
+bool sessions_end_orphans(struct faster_kv *kv, bool help);
+
+/* The same, until none is left or the time is over. */
+bool sessions_drain_orphans(struct faster_kv *kv, uint64_t deadline);
+
+/* Of a store that has ended, whose device is closed: free what is left of them. */
+void sessions_free_orphans(struct faster_kv *kv);
 
 /* Under the lock: enter the store's own slot, for who has no session.  FASTER_OK (leave
  * it with epoch_leave) or FASTER_E_CLOSED. */

@@ -106,6 +106,20 @@ static bool is_busy(struct faster_session *session) {
     return busy;
 }
 
+uint64_t faster_session_updates(struct faster_session *session) {
+    struct pending_queue *queue = session->queue;
+    if (queue == NULL || session_enter_soon(session) != FASTER_OK) {
+        return 0;
+    }
+    uint64_t count = pending_numbered(queue);
+    const struct faster_pending *one = queue->waiting.first;
+    for (; one != NULL; one = one->next) {
+        count++;
+    }
+    session_leave(session);
+    return count;
+}
+
 int faster_session_drain(struct faster_session *session, uint32_t timeout_ms) {
     uint64_t deadline = clock_ms() + timeout_ms;
     while (session->queue != NULL) { /* ends at the deadline at the latest */

@@ -2,7 +2,7 @@
 /* Sessions go over to a checkpoint's next version (C1 to C5, C8). */
 #include "cpr/cpr_kit.h"
 
-enum { KEYS = 2000, ID = 7, OTHER = 8 };
+enum { KEYS = 2000, ID = 7, OTHER = 8, RESUMES_MAX = 20000 };
 
 static const struct kit_disk_options plain = {0};
 static const struct faster_merge add = {.kind = FASTER_MERGE_ADD};
@@ -314,31 +314,173 @@ static void updates_on_their_way_are_helped(void) {
     kit_disk_close(&disk);
 }
 
-/* C5: an update that a close has cut off is in no commit point, nor is what came behind
- * it: so it is not taken for done. */
-static void updates_that_a_close_cuts_off_do_not_count(void) {
-    static const struct faster_fault_rule rules[] = {{.kinds = FASTER_KIND_READ,
-                                                      .fault = FASTER_FAULT_HOLD,
-                                                      KIT_DISK_UNARMED,
-                                                      .argument = 0}};
-    struct kit_disk_options options = {.rules = rules, .rules_count = 1};
-    struct kit_disk disk = open_cold(&options);
-    struct faster_session *session = cpr_session(disk.kv, ID);
+static const struct faster_fault_rule held[] = {
+    {.kinds = FASTER_KIND_READ, .fault = FASTER_FAULT_HOLD, KIT_DISK_UNARMED}};
+static const struct kit_disk_options holding = {.rules = held, .rules_count = 1};
+
+/* A session with three updates, of which the second has to wait for the device. */
+static struct faster_session *session_under_way(struct kit_disk *disk) {
+    struct faster_session *session = cpr_session(disk->kv, ID);
     set(session, 6, 66);
-    kit_disk_arm(&disk, 0, 1);
+    kit_disk_arm(disk, 0, 1);
     (void)start_add(session, 5);
     set(session, 7, 77);
     CHECK_U64(faster_session_serial(session), 3);
+    CHECK_U64(faster_session_updates(session), 1);
+    return session;
+}
+
+static uint32_t open_sessions(struct faster_kv *kv) {
+    struct faster_kv_stats stats = {.size = sizeof stats};
+    CHECK_INT(faster_kv_stats(kv, &stats), FASTER_OK);
+    return stats.sessions;
+}
+
+/* Resume the session, again while its updates are on their way; each must be done. */
+static struct faster_session *resume_whole(struct kit_disk *disk) {
+    struct faster_session *session = NULL;
+    int result = FASTER_E_BUSY;
+    for (int i = 0; i < RESUMES_MAX && result == FASTER_E_BUSY; i++) {
+        result = faster_session_resume(disk->kv, ID, 0, &session);
+        thread_pause_us(i < 1000 ? 0 : 1000);
+    }
+    CHECK_INT(result, FASTER_OK);
+    CHECK_U64(faster_session_serial(session), 3);
+    CHECK_U64(get(session, 5), 6);
+    CHECK_U64(get(session, 6), 66);
+    CHECK_U64(get(session, 7), 77);
+    return session;
+}
+
+/* C5: a session with an update that has its serial number and is not done does not
+ * close: later ones have overtaken it. */
+static void updates_under_way_keep_a_session_open(void) {
+    struct kit_disk disk = open_cold(&holding);
+    struct faster_session *session = session_under_way(&disk);
+    CHECK_INT(faster_session_close(session), FASTER_PENDING);
+    CHECK_INT(faster_session_drain(session, CPR_KIT_SOON_MS), FASTER_E_TIMEOUT);
+    CHECK_INT(faster_session_close(session), FASTER_PENDING);
+    set(session, 8, 88); /* it is open */
+    CHECK_INT(faster_session_forget(disk.kv, ID), FASTER_E_BUSY);
+    kit_disk_lift(&disk);
+    CHECK_INT(faster_session_drain(session, KIT_DISK_WAIT_MS), FASTER_OK);
+    CHECK_U64(faster_session_updates(session), 0);
+    CHECK_INT(faster_session_close(session), FASTER_OK);
+    CHECK_INT(faster_session_close(session), FASTER_OK);
     faster_session_free(session);
+    CHECK_U64(get(disk.session, 5), 6);
+    struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+    cpr_advance_to(checkpoint, FASTER_PHASE_IN_PROGRESS);
+    CHECK_U64(cpr_point(checkpoint, ID), 4);
+    faster_checkpoint_end(checkpoint);
+    kit_disk_close(&disk);
+}
+
+/* C5: a session that is freed before its updates are done stays until they are, and
+ * whoever resumes it comes behind them. */
+static void a_freed_session_ends_when_its_updates_are_done(void) {
+    struct kit_disk disk = open_cold(&holding);
+    struct faster_session *session = session_under_way(&disk);
+    uint32_t before = open_sessions(disk.kv);
+    faster_session_free(session);
+    CHECK_U64(open_sessions(disk.kv), before);
+    CHECK_INT(faster_session_resume(disk.kv, ID, 0, &session), FASTER_E_BUSY);
+    kit_disk_lift(&disk);
+    faster_session_free(resume_whole(&disk));
+    CHECK_U64(open_sessions(disk.kv), before - 1);
+    kit_disk_close(&disk);
+}
+
+/* C4, C5: a checkpoint waits for the updates of a session that was freed, helps them,
+ * and its commit point has them. */
+static void a_checkpoint_helps_a_freed_session(void) {
+    struct kit_disk disk = open_cold(&holding);
+    faster_session_free(session_under_way(&disk));
+    struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
+    CHECK_INT(faster_checkpoint_advance(checkpoint, CPR_KIT_SOON_MS), FASTER_E_TIMEOUT);
+    CHECK_U64(cpr_facts(checkpoint).slow_session, ID);
+    kit_disk_lift(&disk);
+    cpr_go_on(checkpoint);
+    cpr_advance_to(checkpoint, FASTER_PHASE_IN_PROGRESS);
+    CHECK_U64(cpr_point(checkpoint, ID), 3);
+    CHECK_U64(version_of(disk.session, 5), 1);
+    faster_session_free(resume_whole(&disk));
+    faster_checkpoint_end(checkpoint);
+    kit_disk_close(&disk);
+}
+
+/* The id of a freed session may be forgotten at once: its updates are done all the
+ * same, and no commit point is kept. */
+static void a_freed_session_may_be_forgotten(void) {
+    struct kit_disk disk = open_cold(&holding);
+    struct faster_point points[4];
+    uint64_t count = 0;
+    faster_session_free(session_under_way(&disk));
+    CHECK_INT(faster_session_forget(disk.kv, ID), FASTER_OK);
+    CHECK_INT(faster_session_forget(disk.kv, ID), FASTER_NOT_FOUND);
+    struct faster_session *session = cpr_session(disk.kv, ID);
+    CHECK_U64(faster_session_serial(session), 0);
+    faster_session_free(session);
+    CHECK_INT(faster_session_forget(disk.kv, ID), FASTER_OK);
     kit_disk_lift(&disk);
     struct faster_checkpoint *checkpoint = cpr_begin(disk.kv, FASTER_SNAPSHOT);
     cpr_advance_to(checkpoint, FASTER_PHASE_IN_PROGRESS);
-    CHECK_U64(get(disk.session, 5), 5);
-    CHECK_U64(cpr_point(checkpoint, ID), 1);
+    CHECK_INT(faster_checkpoint_points(checkpoint, points, 4, &count), FASTER_OK);
+    CHECK_U64(count, 0);
+    CHECK_U64(get(disk.session, 5), 6);
+    faster_checkpoint_end(checkpoint);
+    kit_disk_close(&disk);
+}
+
+/* What waits for its turn has no serial number, and goes with its session. */
+static void a_freed_session_drops_what_waits(void) {
+    struct kit_disk disk = open_cold(&holding);
+    struct faster_session *session = session_under_way(&disk);
+    (void)start_add(session, 5); /* behind the first */
+    CHECK_U64(faster_session_updates(session), 2);
+    CHECK_U64(faster_session_serial(session), 3);
+    faster_session_free(session);
+    kit_disk_lift(&disk);
+    faster_session_free(resume_whole(&disk));
+    kit_disk_close(&disk);
+}
+
+/* A store that is closed brings such updates to their end first, as far as its time
+ * goes; else they end with it, as they do when it is freed. */
+static void a_store_ends_with_freed_sessions(void) {
+    for (int i = 0; i < 3; i++) {
+        struct kit_disk disk = open_cold(&holding);
+        faster_session_free(session_under_way(&disk));
+        CHECK_U64(disk.kv->orphans, 1);
+        if (i == 0) {
+            kit_disk_lift(&disk);
+            CHECK_INT(faster_kv_close(disk.kv, KIT_DISK_WAIT_MS), FASTER_OK);
+        } else if (i == 1) {
+            CHECK_INT(faster_kv_drain(disk.kv, CPR_KIT_SOON_MS), FASTER_E_TIMEOUT);
+            CHECK_INT(faster_kv_close(disk.kv, CPR_KIT_SOON_MS), FASTER_OK);
+        }
+        CHECK_U64(disk.kv->closed_counts[COUNT_RMW], i == 0);
+        CHECK_U64(disk.kv->orphans, i == 2);
+        kit_disk_close(&disk);
+    }
+}
+
+/* Whoever frees a session does not wait for the store's lock; the next who opens one,
+ * or looks, ends it. */
+static void a_session_is_freed_beside_the_lock(void) {
+    struct kit_disk disk = kit_disk_open(KIT_WORD, &plain);
+    struct faster_session *session = cpr_session(disk.kv, ID);
+    set(session, 1, 1);
+    lock_enter(&disk.kv->lock);
+    faster_session_free(session);
+    lock_leave(&disk.kv->lock);
+    CHECK_U64(disk.kv->session_count, 2);
     session = cpr_session(disk.kv, ID);
     CHECK_U64(faster_session_serial(session), 1);
-    faster_checkpoint_end(checkpoint);
+    lock_enter(&disk.kv->lock);
     faster_session_free(session);
+    lock_leave(&disk.kv->lock);
+    CHECK_U64(open_sessions(disk.kv), 1);
     kit_disk_close(&disk);
 }
 
@@ -537,7 +679,13 @@ HARNESS_MAIN(TEST(versions_follow_phases), TEST(newer_records_are_noticed),
              TEST(idle_and_closed_sessions_have_points),
              TEST(a_session_that_comes_again_keeps_its_point),
              TEST(updates_on_their_way_are_helped),
-             TEST(updates_that_a_close_cuts_off_do_not_count),
+             TEST(updates_under_way_keep_a_session_open),
+             TEST(a_freed_session_ends_when_its_updates_are_done),
+             TEST(a_checkpoint_helps_a_freed_session),
+             TEST(a_freed_session_may_be_forgotten),
+             TEST(a_freed_session_drops_what_waits),
+             TEST(a_store_ends_with_freed_sessions),
+             TEST(a_session_is_freed_beside_the_lock),
              TEST(updates_that_need_the_device_are_deferred),
              TEST(released_updates_are_numbered_when_made),
              TEST(a_checkpoint_may_end_in_any_phase),

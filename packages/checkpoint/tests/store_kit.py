@@ -81,7 +81,7 @@ def files(place: Path) -> list[str]:
     """The files of a store but for its lock, below its directory."""
     found = (path for path in place.rglob("*") if path.is_file())
     names = sorted(str(path.relative_to(place)) for path in found)
-    return [name for name in names if name != "store.lock"]
+    return [name for name in names if name not in ("store.lock", "checkpoints.begun")]
 
 
 def manifest(place: Path, token: str) -> Manifest:

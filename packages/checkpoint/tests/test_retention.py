@@ -254,7 +254,7 @@ def test_pinned_ones_stay_beyond_this_process() -> None:
         last, _ = take(keeper, store, "fold-over")
     assert tokens(keeper) == [last.token, first.token]
     assert [each.pinned for each in keeper.checkpoints()] == [False, True]
-    back, _ = recovered(make(files)[0], store.disk, first.token)
+    back, _ = recovered(make(files, read_only=True)[0], store.disk, first.token)
     assert back.state() == state
     keeper.unpin(first.token)
     keeper.unpin(first.token)

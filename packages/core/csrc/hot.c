@@ -159,6 +159,8 @@ FAST_METHOD(session_rmw) {
                               ASK(FASTER_RMW, k, .value = input.data,
                                   .value_size = input.size, .merge = &merge->merge),
                               &value);
+        if (status == RAISED)
+            merge_outlives(in[2]); /* a signal has ended the wait alone */
         piece_close(&input);
     }
     piece_close(&k);
@@ -488,7 +490,9 @@ static void session_dealloc(PyObject *object) {
     holder_dealloc(object);
 }
 
-static PyObject *session_close(PyObject *object, PyObject *Py_UNUSED(none)) {
+/* end() -> bool: close the session; False while updates are on their way that have
+ * their serial numbers. */
+static PyObject *session_end(PyObject *object, PyObject *Py_UNUSED(none)) {
     struct session *self = (struct session *)object;
     struct faster_session *session = self->session;
     int status = FASTER_OK;
@@ -497,7 +501,9 @@ static PyObject *session_close(PyObject *object, PyObject *Py_UNUSED(none)) {
     if (session != NULL)
         status = hot.table->session_close(session);
     Py_END_ALLOW_THREADS;
-    return finish(status, "close", NULL) < 0 ? NULL : Py_NewRef(Py_None);
+    if (status < 0)
+        return finish(status, "close", NULL), NULL;
+    return PyBool_FromLong(status != FASTER_PENDING);
 }
 
 static PyObject *session_serial(PyObject *object, void *Py_UNUSED(closure)) {
@@ -566,8 +572,7 @@ static PyMethodDef session_methods[] = {
     {"delete_list", CALL(session_delete_list), FAST, "Remove many keys; tell which."},
     {"run", session_run, METH_VARARGS, "Go on with a batch on buffers."},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
-    {"close", session_close, METH_NOARGS,
-     "close($self)\n--\n\nClose the session; a second call does nothing."},
+    {"end", session_end, METH_NOARGS, "Close the session, unless updates hold it."},
     {NULL, NULL, 0, NULL}};
 static PyGetSetDef session_getset[] = {
     {"serial", session_serial, NULL, "Serial number of the last update.", NULL},
@@ -623,7 +628,7 @@ static PyMethodDef async_methods[] = {
     {"bind", session_bind, METH_VARARGS, "Belong to an event loop."},
     {"abandon", session_abandon, METH_O, "End what is on its way, with an error."},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
-    {"end", session_close, METH_NOARGS, "Close the session."},
+    {"end", session_end, METH_NOARGS, "Close the session, unless updates hold it."},
     {NULL, NULL, 0, NULL}};
 static PyType_Slot async_slots[] = {{Py_tp_new, session_new},
                                     {Py_tp_dealloc, session_dealloc},

@@ -93,6 +93,7 @@ struct codec {
 struct merge {
     struct holder head;
     struct faster_merge merge;
+    int outlives; /* kept for good (merge_outlives) */
 };
 struct items {
     struct holder head;

@@ -97,6 +97,15 @@ static struct merge *find_merge(PyObject *merge) {
     return found;
 }
 
+/* The core may call the code of a native merge after everybody has dropped it, for an
+ * update that goes on unseen; so it is kept for good: there are few. */
+static void merge_outlives(PyObject *merge) {
+    if (!Py_IS_TYPE(merge, hot.merge) || ((struct merge *)merge)->outlives)
+        return;
+    ((struct merge *)merge)->outlives = 1;
+    Py_INCREF(merge);
+}
+
 #define MERGE_MEMBER(slot) T_OBJECT, offsetof(struct merge, head.held[slot]), READONLY
 static PyMemberDef merge_members[] = {
     {"name", MERGE_MEMBER(MERGE_NAME), "What the user calls it."},

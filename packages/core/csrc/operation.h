@@ -101,6 +101,8 @@ static void operation_abandon(struct ongoing *self) {
     self->state = SPENT;
     if (session == NULL)
         return;
+    if (state == OPERATION_FLYING && self->verb->kind == FASTER_RMW)
+        merge_outlives(self->in[2]);
     if (state == OPERATION_FLYING && session->session != NULL)
         forget(session, self->pending);
     Py_DECREF((PyObject *)self);

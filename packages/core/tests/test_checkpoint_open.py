@@ -74,6 +74,7 @@ def test_a_directory_holds_log_and_checkpoints(books: Books, tmp_path: Path) -> 
             store[life] = life
     assert sorted(path.name for path in where.iterdir()) == [
         "checkpoints",
+        "checkpoints.begun",
         "log",
         "store.lock",
     ]

@@ -127,6 +127,24 @@ def test_a_name_can_be_forgotten(place: Any) -> None:
             assert session.number == 2
 
 
+def test_forgetting_outlives_a_clean_close(place: Any) -> None:
+    """It is a change: close() takes a checkpoint for it, and none for the next life."""
+    with place.open() as store, store.session("a") as session:
+        session.upsert(1, 1)
+    with place.open() as store:
+        store.forget_session("a")
+        known = len(store.checkpoints())
+    with place.open() as store:
+        assert len(store.checkpoints()) == known + 1
+        with pytest.raises(UnknownSessionError):
+            store.resume("a")
+    with place.open() as store:
+        assert store.recovery.sessions == {}
+        assert len(store.checkpoints()) == known + 1
+    with pytest.raises(ClosedError):
+        store.forget_session("a")
+
+
 def test_updates_that_change_nothing_count(place: Any) -> None:
     """A serial number that was taken is not given again after a clean close."""
     with place.open() as store:

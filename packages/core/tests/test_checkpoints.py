@@ -197,6 +197,9 @@ def test_a_second_checkpoint_waits_or_is_told(place: Any) -> None:
                 store.checkpoint()
             with pytest.raises(pyfaster.CheckpointBusyError, match="inside"):
                 store.close()
+            for call in (store.prune, lambda: store.pin(""), lambda: store.unpin("")):
+                with pytest.raises(pyfaster.CheckpointBusyError, match="asked for by"):
+                    call()
             later = store.checkpoint(wait=False, timeout=0)
             with pytest.raises(pyfaster.CheckpointBusyError, match="being taken"):
                 later.result(60)

@@ -160,4 +160,6 @@ def test_an_error_is_one_line_and_status_1() -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("pyfaster: memory")
     assert "Traceback" not in result.stderr
+    assert len(result.stderr) > 80  # more than a terminal shows in a line
+    assert len(result.stderr.splitlines()) == 1
     assert result.stdout == ""

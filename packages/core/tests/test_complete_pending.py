@@ -177,5 +177,8 @@ def test_updates_of_many_keys_are_under_way_together() -> None:
         assert session.start_delete(key) is PENDING
     assert store.stats().pending == KEYS // 20
     assert session.serial == KEYS // 20
-    session.close(timeout=0)
+    with pytest.raises(DeadlineError, match=rf"{KEYS // 20} updates were still"):
+        session.close(timeout=0)
+    assert not session.closed
     store.close(timeout=1)
+    session.close()

@@ -431,8 +431,8 @@ def test_sessions_are_freed_once(script: Script) -> None:
     """The handle goes with the object, not with close, and only once."""
     session = script.session()
     script.sessions.clear()
-    session.close()
-    session.close()
+    session.end()
+    session.end()
     assert script.calls == ["session_close", "session_close"]
     gone = weakref.ref(session)
     del session
@@ -480,7 +480,7 @@ def test_a_finalized_session_is_closed(script: Script, name: str) -> None:
     session.__del__()  # type: ignore[attr-defined]  # what the collector calls
     with pytest.raises(ClosedError):
         OPERATIONS[name][1](session)
-    session.close()
+    session.end()
     assert session.serial == 0
     assert script.calls == ["session_free"]
 

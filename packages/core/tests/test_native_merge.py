@@ -6,11 +6,13 @@ Merges of real machine code: what numba compiles, and a symbol of a loaded libra
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import shlex
 import subprocess
 import sysconfig
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,10 @@ from numba import types
 
 import pyfaster
 from pyfaster import native_merge
+from pyfaster.testing import FaultyDevice, MemoryDevice, Rule
+
+#: Sessions opened until a device has answered, at most.
+TRIES = 100_000
 
 BYTES = types.CPointer(types.uint8)
 SIGNATURE = types.int64(BYTES, types.int64, types.int64, BYTES, types.int64)
@@ -60,6 +66,14 @@ def saturate(value: Any, size: Any, capacity: Any, given: Any, given_size: Any) 
     total = new[0] if size < 0 else old[0] + new[0]
     old[0] = min(total, 100)
     return 8
+
+
+class Code:
+    """Machine code that goes with its last reference."""
+
+    def __init__(self, code: Any) -> None:
+        self.code = code
+        self.address = int(code.address)
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +130,25 @@ def test_native_merges_lose_nothing_between_threads(library: ctypes.CDLL) -> Non
             worker.join()
         best, times = np.frombuffer(store[0], np.int64)
     assert (best, times) == (threads - 1, rounds * threads * 100)
+
+
+def test_a_merge_outlives_a_session_that_was_dropped() -> None:
+    """The store still brings the update to its end, so the code stays loaded."""
+    code = Code(numba.cfunc(SIGNATURE)(saturate))
+    alive = weakref.ref(code)
+    device = FaultyDevice(MemoryDevice(), [Rule("hold", "read", times=1)])
+    with pyfaster.open(key=str, value=int, device=device, memory="1MiB") as store:
+        store["k"] = 60
+        store.evict()
+        session = store.session()
+        assert session.start_rmw("k", 30, merge=native_merge(code)) is pyfaster.PENDING
+        del session, code
+        gc.collect()
+        assert alive() is not None
+        device.release()
+        with store.session() as session:
+            for _ in range(TRIES):
+                if session.read("k") == 90:
+                    break
+                store.session().close()  # whoever opens one helps
+            assert session.read("k") == 90

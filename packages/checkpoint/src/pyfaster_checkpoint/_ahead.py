@@ -6,9 +6,11 @@ Work of a recovery that another thread does meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Generic, Self, TypeVar
+
+from pyfaster_checkpoint._aside import Aside
 
 T = TypeVar("T")
 
@@ -28,9 +30,7 @@ class Ahead(Generic[T]):
 
     def __init__(self, source: Iterator[T], *, threaded: bool) -> None:
         self._source = source
-        self._pool: ThreadPoolExecutor | None = None
-        if threaded:
-            self._pool = ThreadPoolExecutor(1, "pyfaster-read-ahead")
+        self._other = Aside("pyfaster-read-ahead") if threaded else None
 
     def __enter__(self) -> Self:
         return self
@@ -41,20 +41,19 @@ class Ahead(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
+        if self._other is not None:
+            self._other.close()
 
     def __iter__(self) -> Iterator[T]:
         """
         Give the items; what making one raised is raised in its place.
         """
-        if self._pool is None:
+        if self._other is None:
             yield from self._source
             return
-        coming = self._pool.submit(next, self._source, None)
+        coming = self._other.ask(next, self._source, None)
         while (item := coming.result()) is not None:
-            coming = self._pool.submit(next, self._source, None)
+            coming = self._other.ask(next, self._source, None)
             yield item
 
 
@@ -74,11 +73,10 @@ class First:
 
     def __init__(self, call: Callable[[], None] | None, *, threaded: bool) -> None:
         self._call = call
-        self._pool: ThreadPoolExecutor | None = None
+        self._other = Aside("pyfaster-recovery-index")
         self._coming: Future[None] | None = None
         if threaded and call is not None:
-            self._pool = ThreadPoolExecutor(1, "pyfaster-recovery-index")
-            self._coming = self._pool.submit(call)
+            self._coming = self._other.ask(call)
 
     def wait(self) -> None:
         """
@@ -99,8 +97,8 @@ class First:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._pool is not None and self._coming is not None:
-            self._pool.shutdown(wait=True)
+        self._other.close()
+        if self._coming is not None:
             failed = self._coming.exception()
             if isinstance(error, Exception) and failed not in (None, error):
                 self._coming.result()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from pyfaster.checkpoints import CheckpointFiles, CheckpointInfo
 from pyfaster.errors import CorruptCheckpointError, DeviceError, FasterError
-from pyfaster_checkpoint._files import PIN
+from pyfaster_checkpoint._files import LEFT, PIN
 from pyfaster_checkpoint._manifest import (
     INDEX,
     MANIFEST,
@@ -25,11 +25,14 @@ from pyfaster_checkpoint._manifest import (
     Manifest,
     sequence_of,
 )
-from pyfaster_checkpoint._parse import parse
+from pyfaster_checkpoint._parse import is_token, parse
 from pyfaster_checkpoint._problems import damaged, reported, unsupported
 
 #: A chain is never longer: reading stops, whatever manifests say.
 CHAIN_MAX = 64
+
+#: No mark is longer.
+_MARK_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,9 @@ class Entry:
 
         index_error: What is wrong with its copy of the index alone: it can be done
             without.
+
+        left: The checkpoint that the store went back to, with which it left this one
+            behind; "" when that cannot be read, None when it did not.
     """
 
     token: str
@@ -55,6 +61,32 @@ class Entry:
     error: FasterError | None
     pinned: bool = False
     index_error: FasterError | None = None
+    left: str | None = None
+
+    @property
+    def is_damaged(self) -> bool:
+        """
+        Whether something is wrong with it, or with its copy of the index.
+        """
+        return self.error is not None or self.index_error is not None
+
+    @property
+    def is_left(self) -> bool:
+        """
+        Whether it was left behind, and nothing else is to be said of it.
+        """
+        return self.left is not None and not self.is_damaged
+
+    @property
+    def left_text(self) -> str:
+        """
+        Say what became of one that was left behind.
+        """
+        to = self.left or "an older one"
+        return (
+            f"checkpoint {self.token}: it was left behind when the store went back to "
+            f"{to}, and its log may be written over; recover= its token tries it"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +111,12 @@ class Catalog:
 
     def sound(self) -> Iterator[Manifest]:
         """
-        Give the manifests of those that have nothing wrong with them.
+        Give the manifests of those that have nothing wrong with them, and were not left
+        behind.
         """
         for entry in self.entries:
-            if entry.manifest is not None and entry.error is None:
+            good = entry.error is None and entry.left is None
+            if entry.manifest is not None and good:
                 yield entry.manifest
 
     def need(self, token: str, by: str) -> Manifest:
@@ -185,12 +219,13 @@ def read_entry(
     """
     Read one manifest; None when there is none.
     """
-    manifest, pinned, index_error = None, False, None
+    manifest, pinned, index_error, left = None, False, None, None
     try:
         names = files.names(token)
         pinned = PIN in names
         if MANIFEST not in names:
             return None
+        left = _left(files, token) if LEFT in names else None
         manifest = parse(_read(files, token), token)
         if store_id is not None and manifest.store_id != store_id:
             raise foreign(manifest, store_id)
@@ -202,10 +237,10 @@ def read_entry(
     except FileNotFoundError:
         return None  # somebody removed it meanwhile
     except OSError as error:
-        return Entry(token, manifest, _of_system(token, error), pinned)
+        return Entry(token, manifest, _of_system(token, error), pinned, left=left)
     except FasterError as error:
-        return Entry(token, manifest, error, pinned)
-    return Entry(token, manifest, None, pinned, index_error)
+        return Entry(token, manifest, error, pinned, left=left)
+    return Entry(token, manifest, None, pinned, index_error, left)
 
 
 def foreign(manifest: Manifest, store_id: int) -> FasterError:
@@ -231,6 +266,24 @@ def _read(files: CheckpointFiles, token: str) -> bytes:
         return bytes(data[:count])
     finally:
         reader.close()
+
+
+def _left(files: CheckpointFiles, token: str) -> str:
+    """
+    Read which checkpoint the store went back to; "" when that cannot be read: the file
+    is there, and that is what counts.
+    """
+    try:
+        reader = files.open(token, LEFT)
+        try:
+            data = bytearray(min(reader.size, _MARK_MAX))
+            count = reader.read_into(0, memoryview(data))
+        finally:
+            reader.close()
+    except (OSError, FasterError):
+        return ""
+    text = data[:count].decode("ascii", "replace").removesuffix("\n")
+    return text if is_token(text) else ""
 
 
 def _check_length(
@@ -275,7 +328,8 @@ def info_of(entry: Entry) -> CheckpointInfo:
     """
     one = entry.manifest
     error = entry.error or entry.index_error
-    damage = "" if error is None else str(error)
+    damage = "" if entry.left is None else entry.left_text
+    damage = damage if error is None else str(error)
     if one is None:
         sequence = sequence_of(entry.token)
         return CheckpointInfo(

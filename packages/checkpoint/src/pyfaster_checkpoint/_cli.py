@@ -74,9 +74,10 @@ def list_(directory: Directory, as_json: AsJson = False) -> None:
             strangers=strangers,
         )
     else:
-        _tables.show_list(infos, Console(markup=False))
+        left = [entry.token for entry in entries if entry.is_left]
+        _tables.show_list(infos, left, Console(markup=False))
         _tables.show_rest(catalog.unfinished, strangers, Console(markup=False))
-    if not infos or any(info.damage for info in infos):
+    if not infos or any(entry.is_damaged for entry in entries):
         raise typer.Exit(WRONG)
 
 
@@ -89,13 +90,12 @@ def show(directory: Directory, token: Token = "", as_json: AsJson = False) -> No
     """
     with reading(directory) as (_, catalog):
         entry = chosen(directory, catalog, token)
-    info = info_of(entry)
     if as_json:
         manifest = None if entry.manifest is None else members_of(entry.manifest)
-        write(directory, checkpoint=info_data(info), manifest=manifest)
+        write(directory, checkpoint=info_data(info_of(entry)), manifest=manifest)
     else:
-        _tables.show_one(info, entry.manifest, Console(markup=False))
-    if info.damage:
+        _tables.show_one(entry, Console(markup=False))
+    if entry.is_damaged:
         raise typer.Exit(WRONG)
 
 

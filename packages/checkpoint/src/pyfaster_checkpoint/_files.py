@@ -30,8 +30,17 @@ T = TypeVar("T")
 #: The file whose being there pins a checkpoint.
 PIN = "pin"
 
+#: The file whose being there says that the store went back to an older checkpoint.
+LEFT = "left"
+
+#: The file in a store's directory that says that it had a checkpoint.
+BEGUN = "checkpoints.begun"
+
+#: What else may lie beside checkpoints, where a store has no folder for them.
+_BESIDE = frozenset({BEGUN, "store.lock"})
+
 #: Names that a checkpoint's directory may hold; nothing else is looked at.
-NAMES = frozenset({MANIFEST, MANIFEST_NEW, PIN, *FILES})
+NAMES = frozenset({MANIFEST, MANIFEST_NEW, PIN, LEFT, *FILES})
 
 _HAS_DIR_FD = {os.open, os.mkdir, os.unlink, os.rmdir, os.rename} <= os.supports_dir_fd
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
@@ -68,8 +77,7 @@ class DiskFiles:
         self._read_only = read_only
         self._lock = threading.Lock()
         self._root: int | None = None
-        if not read_only:
-            _make_folder(directory)
+        self._made = not read_only and _make_folder(directory)
         with suppress(FileNotFoundError):
             self._check_folder()
             if _HAS_DIR_FD:
@@ -123,7 +131,8 @@ class DiskFiles:
         Other names than ours, which are ignored; those in a checkpoint's directory
         behind its name.
         """
-        found = [name for name in self._entries() if not is_token(name)]
+        names = set(self._entries()) - _BESIDE
+        found = [name for name in names if not is_token(name)]
         for token in self.tokens():
             with suppress(OSError, ValueError), self._place(token) as place:
                 found += [f"{token}/{name}" for name in place.names() - NAMES]
@@ -225,6 +234,15 @@ class DiskFiles:
             else:
                 (self.directory / token).rmdir()
 
+    def unmake(self) -> None:
+        """
+        Remove the directory, if this has made it and nothing is in it.
+        """
+        made, self._made = self._made, False
+        if made:
+            with suppress(OSError):
+                self.directory.rmdir()
+
     def close(self) -> None:
         """
         Close the directory; a second call does nothing.
@@ -310,20 +328,22 @@ def _said_of(token: str, name: str) -> Iterator[None]:
         raise damaged(token, name, text) from None
 
 
-def _make_folder(directory: Path) -> None:
+def _make_folder(directory: Path) -> bool:
     """
-    Make the directory of all checkpoints, and have its name survive.
+    Make the directory of all checkpoints, and have its name survive; whether it was
+    missing.
     """
     try:
         directory.mkdir(0o700)
     except FileExistsError:
-        return
+        return False
     if _HAS_DIR_FD:
         parent = os.open(directory.parent, os.O_RDONLY | _DIRECTORY | _CLOEXEC)
         try:
             sync_descriptor(parent)
         finally:
             os.close(parent)
+    return True
 
 
 def _entries(directory: Path | int) -> list[str]:
@@ -341,4 +361,4 @@ def _check_name(name: str) -> None:
         raise refused(f"{name!r} is not the name of a checkpoint's file")
 
 
-__all__ = ["NAMES", "PIN", "DiskFiles"]
+__all__ = ["BEGUN", "LEFT", "NAMES", "PIN", "DiskFiles"]

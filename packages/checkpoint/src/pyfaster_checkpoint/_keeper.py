@@ -12,8 +12,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from pyfaster.checkpoints import (
     CheckpointEngine,
@@ -34,7 +36,9 @@ from pyfaster.errors import (
     FasterError,
     ReadOnlyError,
 )
+from pyfaster_checkpoint._aside import begun
 from pyfaster_checkpoint._background import Every
+from pyfaster_checkpoint._begun import Begun
 from pyfaster_checkpoint._catalog import (
     Catalog,
     Entry,
@@ -43,7 +47,8 @@ from pyfaster_checkpoint._catalog import (
     with_chains,
 )
 from pyfaster_checkpoint._events import CleanUpFailed
-from pyfaster_checkpoint._files import PIN
+from pyfaster_checkpoint._files import PIN, DiskFiles
+from pyfaster_checkpoint._left import Marking, leave_behind
 from pyfaster_checkpoint._manifest import COOKIE_SIZE_MAX, KINDS, Manifest
 from pyfaster_checkpoint._parse import is_token
 from pyfaster_checkpoint._plan import Source, choose, make_plan
@@ -91,6 +96,8 @@ class Keeper:
         self._removing: threading.Thread | None = None
         self._settings = settings
         self._clock = clock
+        where = settings.directory
+        self._begun = None if where is None else Begun(Path(where))
         self._taking = threading.Lock()
         self._lock = threading.Lock()
         self._closed = False
@@ -112,6 +119,9 @@ class Keeper:
     ) -> RecoveryPlan | None:
         """
         Choose what to recover from; nothing is changed.
+
+        Raises:
+            CorruptCheckpointError: There are no checkpoints, and there had been some.
         """
         self._check_open()
         catalog = read_catalog(self._files)
@@ -119,11 +129,27 @@ class Keeper:
             reasons = {key: self._damage.get(key, _damage(key)) for key in exclude}
         source = choose(catalog, recover, layout, reasons)
         if source is None:
+            self._refuse_lost(catalog)
             return None
         plan = make_plan(source, catalog)
         with self._lock:
             self._sources[plan.token] = source
         return plan
+
+    def _refuse_lost(self, catalog: Catalog) -> None:
+        """
+        Nothing can be recovered: refuse to begin anew if there had been something.
+        """
+        if self._begun is None:
+            return
+        try:
+            self._begun.refuse_lost(
+                self._files, catalog.unfinished, self._settings.name
+            )
+        except CorruptCheckpointError:
+            if isinstance(self._files, DiskFiles):
+                self._files.unmake()
+            raise
 
     def recover(
         self,
@@ -133,13 +159,15 @@ class Keeper:
         progress: ProgressCall | None = None,
     ) -> RecoveryReport:
         """
-        Bring a store to what the plan's checkpoint holds.
+        Bring a store to what the plan's checkpoint holds; newer ones are left behind.
         """
         self._check_open()
         with self._lock:
             source = self._sources.get(plan.token)
         if source is None:
             raise refused(f"the plan for checkpoint {plan.token} is not of this keeper")
+        if not self._settings.read_only:
+            engine = Marking(engine, partial(self._go_on_from, source.manifest))
         work = Recovery(self._files, source, engine, self._settings.threads, progress)
         try:
             report = work.run()
@@ -153,6 +181,15 @@ class Keeper:
             self._index = None if source.index is None else source.index.token
             self._last = None
         return report
+
+    def _go_on_from(self, one: Manifest) -> None:
+        """
+        See to what has to be on the medium before the store writes.
+        """
+        leave_behind(self._files, one)
+        if self._begun is not None:
+            with suppress(OSError):  # the next checkpoint does not go without it
+                self._begun.make()
 
     def take(
         self,
@@ -177,6 +214,8 @@ class Keeper:
         with self._alone(limit):
             order = self._order(engine, kind, bytes(cookie), deadline)
             work = Take(self._files, engine, order, progress, self._clock)
+            if self._begun is not None and order.kind != "index":
+                work.complete = self._begun.make
             self._attempts += 1
             try:
                 manifest = work.run()
@@ -250,13 +289,12 @@ class Keeper:
         """
         Let go what the settings say, or have it done.
         """
-        if not self._behind:
+        self._removing = None
+        if self._behind:
+            name = "pyfaster-checkpoint-remove"
+            self._removing = begun(name, self._clean, daemon=False)
+        if self._removing is None:
             self._clean()
-            return
-        self._removing = threading.Thread(
-            target=self._clean, name="pyfaster-checkpoint-remove"
-        )
-        self._removing.start()
 
     def _wait_removed(self, timeout: float | None = None) -> bool:
         """
@@ -378,6 +416,8 @@ class Keeper:
         if not closed:
             self._wait_removed()
             self._files.close()
+            if self._begun is not None:
+                self._begun.close()
 
     def _check_open(self) -> None:
         if self._closed:

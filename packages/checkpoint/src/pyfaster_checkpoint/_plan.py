@@ -5,7 +5,9 @@ Choosing what a store is recovered from, before anything is opened for it.
 The newest checkpoint that is whole serves. A damaged one is passed over, and the plan
 says so; one that is whole but belongs to another format, layout or codec is refused,
 for to pass it over would give an older state without being asked. When there are
-checkpoints and none can be used that is an error, never an empty store.
+checkpoints and none can be used that is an error, never an empty store. One that was
+left behind serves only who asks for it: its copy of the index does not, so that each
+record of the log is compared with the life that wrote it.
 """
 
 from __future__ import annotations
@@ -90,6 +92,10 @@ def choose(
     for entry in catalog.entries:
         if entry.manifest is not None and not entry.manifest.has_state:
             continue
+        if entry.left is not None:
+            reason = exclude.get(entry.token) or str(entry.error or entry.left_text)
+            passed.append(PassedOver(entry.token, reason))
+            continue
         try:
             _check_log(catalog, entry)
             return _source(catalog, entry, layout, exclude, tuple(passed))
@@ -132,6 +138,8 @@ def _check_log(catalog: Catalog, entry: Entry) -> None:
         other = newer.manifest
         if other is None or one is None or other.store_id != one.store_id:
             continue
+        if newer.left is not None:
+            continue
         if not same_log(one, other.generations):
             text = f"the store went on from another one, as {other.token} shows"
             raise damaged(one.token, "", text)
@@ -161,12 +169,12 @@ def _source(
             reason = exclude[member.token]
             raise reported(token, f"checkpoint {token} needs another one: {reason}")
     check_layout(chain[-1], layout)
-    index, more = _index(catalog, chain[-1], exclude)
+    index, more = _index(catalog, chain[-1], exclude, entry)
     return Source(chain, index, passed + more)
 
 
 def _index(
-    catalog: Catalog, manifest: Manifest, exclude: Mapping[str, str]
+    catalog: Catalog, manifest: Manifest, exclude: Mapping[str, str], entry: Entry
 ) -> tuple[Manifest | None, tuple[PassedOver, ...]]:
     """
     Find the copy of the index; without it the log is replayed from its beginning.
@@ -174,6 +182,8 @@ def _index(
     token = manifest.index
     if token is None:
         return None, ()
+    if entry.left is not None:
+        return None, (PassedOver(index_key(token), entry.left_text),)
     if index_key(token) in exclude:
         return None, (PassedOver(index_key(token), exclude[index_key(token)]),)
     try:

@@ -6,13 +6,14 @@ next one is copied out of the core.
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
 import xxhash
 
 from pyfaster.checkpoints import FileWriter
+from pyfaster_checkpoint._aside import Aside
 
 #: Smaller pieces are written at once: handing them over would take longer.
 _LARGE = 1 << 20
@@ -34,7 +35,7 @@ class Pump:
     def __init__(self, writer: FileWriter) -> None:
         self._writer = writer
         self._state = xxhash.xxh3_64()
-        self._pool: ThreadPoolExecutor | None = None
+        self._other = Aside("pyfaster-checkpoint-write")
         self._last: Future[None] | None = None
         self.size = 0
 
@@ -47,9 +48,7 @@ class Pump:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
+        self._other.close()
 
     def put(self, piece: memoryview) -> None:
         """
@@ -61,9 +60,7 @@ class Pump:
         if len(piece) < _LARGE:
             self._write(piece)
             return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, "pyfaster-checkpoint-write")
-        self._last = self._pool.submit(self._write, piece)
+        self._last = self._other.ask(self._write, piece)
 
     def _write(self, piece: memoryview) -> None:
         self._writer.write(piece)

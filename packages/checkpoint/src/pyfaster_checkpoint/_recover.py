@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
@@ -26,6 +27,7 @@ from pyfaster.checkpoints import (
 )
 from pyfaster.errors import CorruptCheckpointError
 from pyfaster_checkpoint._ahead import Ahead, First
+from pyfaster_checkpoint._aside import Aside
 from pyfaster_checkpoint._blocks import BlockFile
 from pyfaster_checkpoint._manifest import INDEX, Manifest
 from pyfaster_checkpoint._merge import Member, blaming, merged
@@ -159,20 +161,36 @@ class Recovery:
         start = at.begin
         if index is not None:
             start = max(start, index.addresses.index_start)
-        ranges = list(_ranges(start, at.log_until, self._engine.page_size))
+        ranges = deque(_ranges(start, at.log_until, self._engine.page_size))
         total = max(at.log_until - start, 0)
-        with ThreadPoolExecutor(self._threads, "pyfaster-recovery") as pool:
-            work = {pool.submit(self._engine.log, *each): each for each in ranges}
-            try:
-                for future in as_completed(work):
+        with ExitStack() as stack:
+            others = [
+                stack.enter_context(Aside("pyfaster-recovery"))
+                for _ in range(min(self._threads, len(ranges)))
+            ]
+            stack.callback(ranges.clear)  # an error ends the others, too
+            # Each is asked for two ranges, so that none waits for this thread.
+            coming = {each.ask(self._link, ranges): each for each in others * 2}
+            while coming:
+                for future in wait(coming, return_when=FIRST_COMPLETED).done:
                     with blaming(one, "the log"):
-                        future.result()
-                    begin, end = work[future]
-                    self._log_bytes += end - begin
-                    self._tell("log", self._log_bytes, total)
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+                        size = future.result()
+                    other = coming.pop(future)
+                    if size:
+                        self._log_bytes += size
+                        self._tell("log", self._log_bytes, total)
+                        coming[other.ask(self._link, ranges)] = other
+
+    def _link(self, ranges: deque[tuple[int, int]]) -> int:
+        """
+        Link the next range, if there is one; how many bytes it had.
+        """
+        try:
+            begin, end = ranges.popleft()
+        except IndexError:
+            return 0
+        self._engine.log(begin, end)
+        return end - begin
 
     def _has_early_pages(self, one: Manifest, index: Manifest | None) -> bool:
         """

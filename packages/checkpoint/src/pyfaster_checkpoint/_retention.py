@@ -6,7 +6,8 @@ Kept are the newest good ones, those that are young or pinned, whatever the stor
 is open stands on, and all that any of these needs: the whole chain of an incremental
 one, and the copy of the index that serves it. A damaged one stays while it is newer
 than some that are kept, since somebody may want to look at it; one of another format or
-store stays always. Nothing is decided here when a store is opened.
+store stays always. One that was left behind does not count as a good one. Nothing is
+decided here when a store is opened.
 """
 
 from __future__ import annotations

@@ -62,6 +62,28 @@ def crc32c(data: bytes | bytearray) -> int:
     return crc ^ 0xFFFFFFFF
 
 
+def later_life(directory: Path) -> str | None:
+    """
+    Give the name of a segment that was made by a life of the store that had recovered
+    a checkpoint, if there is one; the first life's generation has the counter 1.
+    """
+    try:
+        names = [path.name for path in (directory / LOG).iterdir()]
+    except OSError:
+        return None
+    for name in sorted(filter(_NAME.fullmatch, names), reverse=True):
+        try:
+            with open(os.open(directory / LOG / name, _FLAGS), "rb") as file:
+                block = file.read(HEADER_SIZE)
+        except OSError:
+            continue
+        if len(block) == HEADER_SIZE and _HEADER.unpack_from(block)[6] >> 33:
+            stored = int.from_bytes(block[_CRC_AT:], "little")
+            if block.startswith(MAGIC) and stored == crc32c(block[:_CRC_AT]):
+                return f"{LOG}/{name}"
+    return None
+
+
 def segment_name(base: int) -> str:
     """
     Give the name of the file that begins at an address of the log.
@@ -231,4 +253,12 @@ def _problems(
         yield 32, text, f"{segment_size:,}", f"{length:,}"
 
 
-__all__ = ["HEADER_SIZE", "LOG", "SEGMENT_MIN", "LogFiles", "crc32c", "segment_name"]
+__all__ = [
+    "HEADER_SIZE",
+    "LOG",
+    "SEGMENT_MIN",
+    "LogFiles",
+    "crc32c",
+    "later_life",
+    "segment_name",
+]

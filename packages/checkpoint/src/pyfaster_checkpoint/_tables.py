@@ -6,7 +6,7 @@ What the subcommands show to people.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -14,16 +14,18 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from pyfaster.checkpoints import CheckpointInfo, ValidationReport
+from pyfaster_checkpoint._catalog import Entry, info_of
 from pyfaster_checkpoint._findings import StoreReport
-from pyfaster_checkpoint._manifest import Manifest
 
 #: More sessions are only counted.
 _SESSIONS_SHOWN = 20
 
 
-def show_list(infos: Sequence[CheckpointInfo], console: Console) -> None:
+def show_list(
+    infos: Sequence[CheckpointInfo], left: Collection[str], console: Console
+) -> None:
     """
-    Show checkpoints, a line each.
+    Show checkpoints, a line each; of some it is known that they were left behind.
     """
     if not infos:
         say(console, "there are no checkpoints")
@@ -35,7 +37,8 @@ def show_list(infos: Sequence[CheckpointInfo], console: Console) -> None:
     for info in infos:
         kind = f"{info.kind}\nversion {info.version}" if info.kind else "-"
         when, size = _when(info.created), f"{info.size:,}"
-        table.add_row(f"{info.token}\n{_state(info)}", kind, when, size)
+        state = _state(info, info.token in left)
+        table.add_row(f"{info.token}\n{state}", kind, when, size)
     console.print(table)
     for info in infos:
         if info.damage:
@@ -56,8 +59,9 @@ def plain(text: str) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
-def _state(info: CheckpointInfo) -> str:
-    return ("damaged" if info.damage else "good") + (", pinned" if info.pinned else "")
+def _state(info: CheckpointInfo, left: bool) -> str:
+    state = "left behind" if left else "damaged" if info.damage else "good"
+    return state + (", pinned" if info.pinned else "")
 
 
 def _when(seconds: float) -> str:
@@ -78,14 +82,15 @@ def show_rest(
         say(console, f"{name}: not of a store's making, and let be")
 
 
-def show_one(info: CheckpointInfo, manifest: Manifest | None, console: Console) -> None:
+def show_one(entry: Entry, console: Console) -> None:
     """
     Show all of one checkpoint.
     """
+    info, manifest = info_of(entry), entry.manifest
     table = Table("member", "value", title=info.token)
     rows: dict[str, object] = {
         "kind": info.kind or "-",
-        "state": _state(info),
+        "state": _state(info, entry.is_left),
         "version": info.version,
         "sequence": info.sequence,
         "taken": _when(info.created),

@@ -116,6 +116,9 @@ class Take:
         phases: How long each phase took.
 
         stuck: Whether its directory could not be synced: it must be left as it is.
+
+        complete: Is called when it is on the medium, before anybody is told of it; what
+            it raises fails the checkpoint.
     """
 
     def __init__(
@@ -129,6 +132,7 @@ class Take:
         self.token = make_token(order.sequence, secrets.randbits(64))
         self.phases: dict[str, float] = {}
         self.stuck = False
+        self.complete: Callable[[], None] = _nothing
         self._files = files
         self._engine = engine
         self._order = order
@@ -266,6 +270,7 @@ class Take:
         self._named = True
         self._files.rename(self.token, MANIFEST_NEW, MANIFEST)
         self._sync_names()
+        self.complete()
         return manifest
 
     def _check_length(self, name: str) -> None:
@@ -345,6 +350,12 @@ class Take:
             for name in self._files.names(self.token):
                 self._files.remove(self.token, name)
             self._files.remove_token(self.token)
+
+
+def _nothing() -> None:
+    """
+    Nothing more has to be done.
+    """
 
 
 def _addresses(facts: CheckpointFacts, kind: str) -> Addresses:

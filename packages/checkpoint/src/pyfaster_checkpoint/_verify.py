@@ -213,6 +213,8 @@ class _Verify:
             one = entry.manifest
             if entry.error is not None:
                 self._say_entry(entry)
+            elif entry.left is not None:
+                self._report.note(entry.left_text)
             if one is not None and newest is not None:
                 self._check_store(one, newest)
             if one is None:

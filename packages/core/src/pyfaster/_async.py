@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyfaster import _cabi, _hot
 from pyfaster._builtin_codecs import hot_codec
-from pyfaster._session import DRAIN_S, open_address, what_commits
+from pyfaster._session import DRAIN_S, open_address, still_open, what_commits
 from pyfaster.errors import ClosedError, ConfigError, DeadlineError, error_for
 
 if TYPE_CHECKING:
@@ -349,8 +349,9 @@ class AsyncSession(_hot.AsyncSession[K, V]):
             timeout: How long to wait for that.
 
         Raises:
-            DeadlineError: Something was still on its way; the session is closed, those
-                who await it get `ClosedError`, and updates may take place.
+            DeadlineError: Something was still on its way. With an update the session
+                stays open, and `close` may be called again; with reads alone it is
+                closed, and those who await them get `ClosedError`.
 
             SessionBusyError: Another thread is inside the session.
 
@@ -359,13 +360,14 @@ class AsyncSession(_hot.AsyncSession[K, V]):
         if self.closed:
             return
         left = await self._drain(timeout)
+        if _cabi.session_updates(self.address) or not self.end():
+            raise still_open(_cabi.session_updates(self.address), timeout)
         if self._commits is not None:
             self._commits.note(self._number, self.serial)
         self.closed = True
         self._unbind()
         self.abandon(ClosedError("the session was closed before the operation ended"))
         self.bind(None, None, None, None)
-        self.end()
         if left:
             raise DeadlineError(
                 f"close: {left:,} operations were still on their way after "
@@ -379,9 +381,15 @@ class AsyncSession(_hot.AsyncSession[K, V]):
         if self._loop is None:
             return 0
         deadline = self._loop.time() + timeout
-        while self.busy and self._loop.time() < deadline:
+        self._look()
+        while self._is_needed() and self._loop.time() < deadline:
             await asyncio.sleep(_PAUSE_S)
+            if not self.busy:  # nobody asks for updates whose tasks were cancelled
+                self._look()
         return self.busy
+
+    def _is_needed(self) -> bool:
+        return bool(self.busy or _cabi.session_updates(self.address))
 
     async def __aenter__(self) -> Self:
         """

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 ABI = 1
 
 #: Failures that other modules ask for by name; the header's numbers.
+BUSY: int = lib.FASTER_E_BUSY
 CLOSED: int = lib.FASTER_E_CLOSED
 FULL: int = lib.FASTER_E_FULL
 FORKED: int = lib.FASTER_E_FORKED
@@ -283,6 +284,13 @@ def kv_grow_index(kv: Kv) -> None:
     _check(lib.faster_kv_grow_index(kv.c), "growing the index")
 
 
+def kv_drain(kv: Kv, timeout_ms: int) -> int:
+    """
+    Bring updates of sessions that were dropped to their end; gives the status.
+    """
+    return int(lib.faster_kv_drain(kv.c, timeout_ms))
+
+
 # --- sessions -----------------------------------------------------------------------
 
 
@@ -329,6 +337,15 @@ def session_drain(session: int, timeout_ms: int) -> int:
     Bring the session's operations to their end; gives the status.
     """
     return int(lib.faster_session_drain(_session(session, "draining"), timeout_ms))
+
+
+def session_updates(session: int) -> int:
+    """
+    How many updates of the session are on their way.
+    """
+    if session == 0:  # that of one whose finalizer has run
+        return 0
+    return int(lib.faster_session_updates(_session(session, "closing")))
 
 
 # --- scans --------------------------------------------------------------------------

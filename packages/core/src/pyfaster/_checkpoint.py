@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyfaster import _cabi_checkpoint as cabi
+from pyfaster._cabi import FULL, kv_stats
 from pyfaster._checkpoint_values import (
     Block,
     CheckpointFacts,
@@ -33,6 +34,7 @@ from pyfaster.errors import (
     CorruptionError,
     DeadlineError,
     FasterError,
+    StoreFullError,
     error_for,
 )
 
@@ -51,6 +53,10 @@ _PAGE_RESERVE = 64
 #: What a buffer for a stream must hold beside a page, and what it holds at least.
 _ROOM_BESIDE = 64 << 10
 _ROOM = 4 << 20
+
+#: Bytes of a bucket of the index, and what the log has in memory at least.
+_BUCKET = 64
+_PAGES_MIN = 4
 
 
 @dataclass(slots=True)
@@ -343,6 +349,9 @@ class CoreRecovery:
     ) -> None:
         """
         Begin; the numbers are those of the manifest.
+
+        Raises:
+            StoreFullError: The memory is too small for the index that there was.
         """
         fields = {
             "version": version,
@@ -356,7 +365,10 @@ class CoreRecovery:
             "entries_hint": entries_hint,
             "seed_index": seed_index,
         }
-        self._handle = cabi.recovery_begin(self._kv, skips, generations, **fields)
+        try:
+            self._handle = cabi.recovery_begin(self._kv, skips, generations, **fields)
+        except StoreFullError as error:
+            raise self._too_small(max(index_bits, table_bits)) from error
 
     def index(self, blocks: Buffer, /) -> None:
         """
@@ -417,6 +429,17 @@ class CoreRecovery:
         if self._handle is None:
             raise ClosedError(f"store {self._name!r}: no recovery is under way")
         return self._handle
+
+    def _too_small(self, bits: int) -> StoreFullError:
+        budget = kv_stats(self._kv)["memory_limit"]
+        return StoreFullError(
+            f"store {self._name!r}: recovery: the memory is too small for the "
+            f"checkpoint's index, which needs {_BUCKET << bits:,} bytes beside "
+            f"{_PAGES_MIN} pages of {self.page_size:,}; the budget is {budget:,} "
+            "bytes, and index_fraction= says how much of it the index may take: open "
+            "the store with more memory=, or a larger index_fraction=",
+            status=FULL,
+        )
 
     def _check(self, status: int, what: str) -> None:
         if status >= 0:

@@ -56,6 +56,9 @@ class CheckpointSettings:
 
         announce: Is told of events that are nobody's error: what could not be cleaned
             up. It returns nothing and raises nothing.
+
+        directory: The one that the store has for itself, if it has one: there a keeper
+            may note what has to outlive the checkpoints.
     """
 
     name: str
@@ -65,6 +68,7 @@ class CheckpointSettings:
     read_only: bool = False
     threads: int = 2
     announce: Callable[[object], None] = lambda event: None
+    directory: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

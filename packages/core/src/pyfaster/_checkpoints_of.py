@@ -13,6 +13,7 @@ import weakref
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from pyfaster._cabi import CLOSED
 from pyfaster._read_only import refuse
 from pyfaster.errors import (
     CheckpointBusyError,
@@ -22,6 +23,7 @@ from pyfaster.errors import (
     PluginMissingError,
     SessionBusyError,
     UnknownSessionError,
+    error_for,
     pip_line,
 )
 from pyfaster.events import CheckpointFailed, CheckpointTaken
@@ -136,12 +138,15 @@ class StoreCheckpoints:
             CheckpointFailedError: It could not be taken, for the reason chained. The
                 store and older checkpoints are as they were.
 
-            CheckpointBusyError: Others were taken all the time.
+            CheckpointBusyError: Others were taken all the time, or it is called by the
+                progress of one.
 
             DeadlineError: It took too long; the message names the session that held it
                 up, where one did.
 
             PluginMissingError, ConfigError: The store takes no checkpoints.
+
+            ConfigError, TypeError: An argument that makes no sense.
 
         Units: seconds.
 
@@ -218,8 +223,18 @@ class StoreCheckpoints:
                 the settings when None.
 
         What others need, and what is pinned, stays in any case.
+
+        Raises:
+            CheckpointBusyError: A checkpoint was being taken all the time, or is, and
+                this is called by its progress; `pin` and `unpin` likewise.
+
+            ConfigError, TypeError: An argument that makes no sense.
         """
-        keeper = self._durable("prune", changes=True).keeper
+        from pyfaster._durable import check_keep, check_seconds
+
+        keeper = self._changing("prune").keeper
+        check_keep(keep)
+        check_seconds("keep_for", keep_for)
         return keeper.prune(keep=keep, keep_for=keep_for)
 
     def pin(self, token: str) -> None:
@@ -229,13 +244,13 @@ class StoreCheckpoints:
         Raises:
             CheckpointNotFoundError: There is none of this name.
         """
-        self._durable("pin", changes=True).keeper.pin(token)
+        self._changing("pin").keeper.pin(token)
 
     def unpin(self, token: str) -> None:
         """
         The opposite of `pin`; one that is not pinned is no error.
         """
-        self._durable("unpin", changes=True).keeper.unpin(token)
+        self._changing("unpin").keeper.unpin(token)
 
     @property
     def recovery(self) -> RecoveryReport | None:
@@ -244,15 +259,27 @@ class StoreCheckpoints:
         """
         return None if self._durability is None else self._durability.report
 
+    @property
+    def checkpoint_failure(self) -> Exception | None:
+        """
+        Why the last checkpoint in the background (`checkpoint_every`) could not be
+        taken; None when it could, and when another one has been taken since.
+        """
+        kept = self._durability
+        return None if kept is None else kept.life.commits.failure
+
     # --- sessions -------------------------------------------------------------------
 
     def forget_session(self, name: str) -> None:
         """
         Drop the name and the commit point of a session that nobody will resume.
 
-        From the next checkpoint on it is as if it had never been.
+        From the next checkpoint on it is as if it had never been; `close()` takes one
+        for it.
 
         Raises:
+            ClosedError: The store is closed.
+
             SessionBusyError: It is open.
 
             UnknownSessionError: No session has this name.
@@ -261,6 +288,8 @@ class StoreCheckpoints:
         """
         durability = self._durable("forget_session", changes=True)
         with self._lock:
+            if durability.life.kv.closed:
+                raise error_for(CLOSED, self._place())
             live: Iterable[Any] = self._sessions
             if any(one.name == name and not one.closed for one in live):
                 raise SessionBusyError(
@@ -307,6 +336,15 @@ class StoreCheckpoints:
             "durable=False, has nowhere to keep a checkpoint"
         )
 
+    def _changing(self, what: str) -> Durability:
+        """
+        The same for a call that changes what is on disk, and waits for a checkpoint
+        that is being taken: not for the one that it is called from.
+        """
+        durability = self._durable(what, changes=True)
+        durability.refuse_inside(what)
+        return durability
+
     def _take_last(self, wanted: bool | None) -> None:
         """
         Take the checkpoint on close, if it is wanted and would say something new.
@@ -349,8 +387,13 @@ class StoreCheckpoints:
                 return
             store._take(kept, "auto", timeout=store.config.checkpoint_timeout)
 
-        # Whoever listens was told of a failure by an event.
-        repeater = durability.keeper.every(seconds, take, lambda error: None)
+        def failed(error: Exception) -> None:
+            store = ghost()
+            kept = None if store is None else store._durability
+            if kept is not None:
+                kept.failed(error)
+
+        repeater = durability.keeper.every(seconds, take, failed)
         durability.repeater = repeater
         end = weakref.finalize(self, repeater.stop, 0.0)
         end.atexit = False  # the thread keeps no process alive

@@ -131,7 +131,7 @@ def show_plugins(
     console.print(table)
     for plugin, _ in rows:
         for error in plugin.errors:
-            console.print(f"{plugin}: {error}", style="red")
+            console.print(f"{plugin}: {error}", style="red", soft_wrap=True)
 
 
 def stats(
@@ -366,7 +366,9 @@ def main() -> None:
     try:
         app()
     except pyfaster.FasterError as error:
-        Console(stderr=True).print(f"pyfaster: {error}", style="red", markup=False)
+        Console(stderr=True).print(
+            f"pyfaster: {error}", style="red", markup=False, soft_wrap=True
+        )
         sys.exit(WRONG)
 
 

@@ -34,9 +34,13 @@ class Commits:
 
     Args:
         points: Number of a session to serial number, to begin with.
+
+    Attributes:
+        failure: Why the last checkpoint in the background committed nothing, or None.
     """
 
     def __init__(self, points: Mapping[int, int]) -> None:
+        self.failure: Exception | None = None
         self._points = dict(points)
         self._changed = threading.Condition()
         self._listeners: list[Callable[[], object]] = []
@@ -130,7 +134,8 @@ class Commits:
         with self._changed:
             done = self._changed.wait_for(lambda: self._reached(number, serial), limit)
         if not done:
-            raise _late(serial, self.serial_of(number), timeout)
+            failure = self.failure
+            raise self._late(number, serial, timeout, failure) from failure
 
     async def wait_async(self, number: int, serial: int, timeout: float | None) -> None:
         """
@@ -147,7 +152,8 @@ class Commits:
                         await rung.wait()
                         rung.clear()
             except TimeoutError:
-                raise _late(serial, self.serial_of(number), timeout) from None
+                failure = self.failure
+                raise self._late(number, serial, timeout, failure) from failure
 
     @contextmanager
     def _listening(self, ring: Callable[[], object]) -> Iterator[None]:
@@ -159,13 +165,27 @@ class Commits:
             with self._changed:
                 self._listeners.remove(ring)
 
-
-def _late(serial: int, committed: int, timeout: float | None) -> DeadlineError:
-    return DeadlineError(
-        f"wait_committed: update {serial:,} was not committed after {timeout:g} "
-        f"seconds, {committed:,} is; a checkpoint commits updates: take one, or open "
-        "the store with checkpoint_every="
-    )
+    def _late(
+        self,
+        number: int,
+        serial: int,
+        timeout: float | None,
+        failure: Exception | None,
+    ) -> DeadlineError:
+        """
+        Make the error for an update that was not committed in time.
+        """
+        advice = (
+            "a checkpoint commits updates: take one, or open the store with "
+            "checkpoint_every="
+        )
+        if failure is not None:
+            kind = type(failure).__name__
+            advice = f"the last checkpoint in the background failed: {kind}: {failure}"
+        return DeadlineError(
+            f"wait_committed: update {serial:,} was not committed after {timeout:g} "
+            f"seconds, {self.serial_of(number):,} is; {advice}"
+        )
 
 
 class SessionNames:

@@ -12,10 +12,14 @@ the time is over.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from pyfaster import _cabi, _cabi_checkpoint
@@ -83,6 +87,9 @@ class Durability:
         self._owner: int | None = None  # the thread that takes one
         self.closing = False
         self._saved = 0  # updates when the last one began
+        self._forgotten = 0  # names of sessions so far
+        self._dropped = 0  # of them, when the last one began
+        self._warned = False
         self._sessions: Callable[[], Iterable[Any]] = tuple
 
     def attend(self, sessions: Callable[[], Iterable[Any]]) -> None:
@@ -106,9 +113,10 @@ class Durability:
     def changed(self) -> bool:
         """
         Whether a checkpoint would say something new: something may have changed since
-        the last one began, or a session with a name has updates that none commits.
+        the last one began, a session was forgotten, or one with a name has updates that
+        none commits.
         """
-        if self._updates() != self._saved:
+        if self._updates() != self._saved or self._forgotten != self._dropped:
             return True
         commits = self.life.commits
         serials = commits.issued()
@@ -157,7 +165,7 @@ class Durability:
         try:
             if self.closing and not last:
                 raise self._closed()
-            updates = self._updates()
+            updates, forgotten = self._updates(), self._forgotten
             engine = CoreCheckpoint(self.life)
             left = max(0.0, deadline - time.monotonic())
             try:
@@ -167,7 +175,8 @@ class Durability:
             finally:
                 engine.end(False)
             if info.kind != "index":
-                self._saved = updates
+                self._saved, self._dropped = updates, forgotten
+                self.life.commits.failure = None
             return info
         finally:
             self._dismiss()
@@ -188,24 +197,59 @@ class Durability:
             else:
                 future.set_result(info)
 
-        threading.Thread(target=run, name="pyfaster-checkpoint", daemon=True).start()
+        thread = threading.Thread(target=run, name="pyfaster-checkpoint", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter ends, or there are too many
+            run()
         return future
 
-    def _admit(self, timeout: float) -> None:
+    def failed(self, error: Exception) -> None:
+        """
+        One in the background could not be taken: keep why, and warn of the first.
+        """
+        if self.closing and isinstance(error, ClosedError):
+            return
+        self.life.commits.failure = error
+        if self._warned:
+            return
+        self._warned = True
+        with suppress(RuntimeWarning):  # the next one is to be tried all the same
+            warnings.warn(
+                f"store {self.life.name!r}: a checkpoint in the background failed, and "
+                f"others may: {type(error).__name__}: {error}; see "
+                "store.checkpoint_failure",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def refuse_inside(self, what: str) -> None:
+        """
+        Refuse what would wait for the checkpoint that it is called from.
+
+        Raises:
+            CheckpointBusyError: It is called by the progress of one.
+        """
         if self._owner == threading.get_ident():
-            raise self._busy("it was asked for by the one that is being taken")
+            raise self._busy(f"{what}() was asked for by the one that is being taken")
+
+    def _admit(self, timeout: float) -> None:
+        self.refuse_inside("checkpoint")
         if not self._admits.acquire(timeout=timeout):
-            raise self._busy(f"it was not at its end after {timeout:g} seconds")
+            why = f"it was not at its end after {timeout:g} seconds"
+            raise self._busy(why, "wait for it, or allow more time")
         self._owner = threading.get_ident()
 
     def _dismiss(self) -> None:
         self._owner = None
         self._admits.release()
 
-    def _busy(self, why: str) -> CheckpointBusyError:
+    def _busy(
+        self, why: str, advice: str = "call it when that one is complete"
+    ) -> CheckpointBusyError:
         return CheckpointBusyError(
             f"store {self.life.name!r}: another checkpoint is being taken, and {why}; "
-            "wait for it, or allow more time"
+            f"{advice}"
         )
 
     def _closed(self) -> ClosedError:
@@ -276,6 +320,7 @@ class Durability:
             return False
         _cabi_checkpoint.session_forget(self.life.kv, names.number_of(name))
         self.life.commits.forget(names.forget(name))
+        self._forgotten += 1
         return True
 
 
@@ -286,17 +331,59 @@ def check_request(kind: object, cookie: object, timeout: float | None) -> None:
     Raises:
         ConfigError: A kind that there is not, or a timeout below 0.
 
-        TypeError: The cookie is not bytes.
+        TypeError: The cookie is not bytes, or the timeout no number.
     """
     if kind != AUTO and kind not in KINDS:
         kinds = ", ".join(map(repr, (AUTO, *KINDS)))
         raise ConfigError(f"kind={kind!r}: there are {kinds}")
     if not isinstance(cookie, bytes):
         raise TypeError(f"a cookie is bytes, found {type(cookie).__name__}")
-    if timeout is not None and not 0 <= timeout <= TIMEOUT_MAX_S:
-        raise ConfigError(
-            f"timeout={timeout!r}: give seconds from 0 to {TIMEOUT_MAX_S:.0f}, or None"
-        )
+    check_seconds("timeout", timeout, TIMEOUT_MAX_S)
 
 
-__all__ = ["AUTO", "Durability", "check_request"]
+def check_seconds(name: str, seconds: Any, limit: float = math.inf) -> None:
+    """
+    Refuse a number of seconds that is none.
+
+    Args:
+        name: The argument's, for messages.
+
+        seconds: What was given; None is right.
+
+        limit: How many there may be.
+
+    Raises:
+        ConfigError: It is below 0 or more than the limit.
+
+        TypeError: It is no number.
+    """
+    if seconds is None:
+        return
+    is_number = not isinstance(seconds, bool) and isinstance(seconds, Real)
+    if not is_number:
+        found = f"{name}={seconds!r}, a {type(seconds).__name__}"
+        raise TypeError(f"{found}: give seconds as a number, or None")
+    if not 0 <= seconds <= limit:
+        most = "or more" if limit == math.inf else f"to {limit:.0f}"
+        raise ConfigError(f"{name}={seconds!r}: give seconds from 0 {most}, or None")
+
+
+def check_keep(keep: object) -> None:
+    """
+    Refuse what is no number of checkpoints.
+
+    Raises:
+        ConfigError: It is below 1.
+
+        TypeError: It is no whole number.
+    """
+    if keep is None:
+        return
+    if not isinstance(keep, int) or isinstance(keep, bool):
+        found = f"keep={keep!r}, a {type(keep).__name__}"
+        raise TypeError(f"{found}: give the number of checkpoints that stay, or None")
+    if keep < 1:
+        raise ConfigError(f"keep={keep!r}: at least 1 checkpoint stays")
+
+
+__all__ = ["AUTO", "Durability", "check_keep", "check_request", "check_seconds"]

@@ -30,6 +30,7 @@ except ImportError:  # Windows: there the device's own open files exclude others
 
 LOCK_NAME = "store.lock"
 CHECKPOINTS_NAME = "checkpoints"
+BEGUN_NAME = "checkpoints.begun"
 LOG_NAME = "log"
 
 #: What systems say that lock no directories.
@@ -152,7 +153,8 @@ class Directory:
             ConfigError: There are some.
         """
         kept = self.path / CHECKPOINTS_NAME
-        if kept.is_dir() and any(kept.iterdir()):
+        begun = os.path.lexists(self.path / BEGUN_NAME)
+        if begun or (kept.is_dir() and any(kept.iterdir())):
             raise ConfigError(
                 f"directory {str(self.path)!r} holds checkpoints of a durable store, "
                 "which durable=False would make useless; open another directory"

@@ -115,16 +115,19 @@ class _Opening:
         config = self.config
         self._check_scheme()
         files: CheckpointFiles
+        where: str | None = self.where if self._in_directory else None
         if checkpoints is not None and not isinstance(checkpoints, (str, os.PathLike)):
             if not isinstance(checkpoints, CheckpointFiles):
                 raise ConfigError(
                     f"checkpoints={checkpoints!r}: give a directory, or what meets "
                     "pyfaster.checkpoints.CheckpointFiles"
                 )
-            self._take_directory(self.where if self._in_directory else None)
+            self._take_directory(where)
             files = checkpoints
         else:
-            files = self._files_at(provider, self._directory_of(checkpoints))
+            place = self._directory_of(checkpoints)
+            where = where or str(place)
+            files = self._files_at(provider, place)
         settings = CheckpointSettings(
             name=self.name,
             keep=config.keep_checkpoints,
@@ -133,6 +136,7 @@ class _Opening:
             read_only=config.read_only,
             threads=max(1, min(8, os.cpu_count() or 1)),
             announce=_announce,
+            directory=where,
         )
         try:
             self.keeper = provider.keeper(files, settings)
@@ -204,10 +208,8 @@ class _Opening:
         wanted = self._wanted(keeper)
         exclude: set[str] = set()
         for _ in range(_ATTEMPTS):
-            plan = None
-            if wanted is not None:
-                layout = layout_for(self.request, config, page_size=None)
-                plan = keeper.plan(wanted, layout, exclude=exclude)
+            layout = layout_for(self.request, config, page_size=None)
+            plan = keeper.plan(wanted, layout, exclude=exclude)
             if plan is None and config.read_only:
                 raise CheckpointNotFoundError(
                     f"{self.name!r} holds no checkpoint to look at; open it without "
@@ -219,9 +221,10 @@ class _Opening:
                 self._pass_over(error, wanted, exclude)
         raise AssertionError("there are fewer checkpoints than that")
 
-    def _wanted(self, keeper: CheckpointKeeper) -> str | None:
+    def _wanted(self, keeper: CheckpointKeeper) -> str:
         """
-        What to recover from: "latest", a token, or nothing.
+        What to recover from: "latest", or a token. Where old data is refused and none
+        is found, the latest is asked for, too: the keeper knows whether there was one.
 
         Raises:
             ConfigError: Old data is refused, and there is some.
@@ -238,10 +241,10 @@ class _Opening:
                 f'newest {found[0].token}; open it with recover="latest", or use '
                 "another directory"
             )
-        return None
+        return "latest"
 
     def _pass_over(
-        self, error: CorruptCheckpointError, wanted: str | None, exclude: set[str]
+        self, error: CorruptCheckpointError, wanted: str, exclude: set[str]
     ) -> None:
         """
         Go on without what is damaged, if that may be.

@@ -377,22 +377,33 @@ class Session(_hot.Session[K, V]):
 
         Operations that were started are waited for, and what they gave is dropped.
 
+        A session that is dropped without it leaves its updates to the store, which
+        brings them to their end; those that wait for their turn without a serial
+        number do not take place.
+
         Args:
-            timeout: How long to wait for those; updates that are still on their way
-                then may take place or not.
+            timeout: How long to wait for those; reads that are still on their way then
+                are given up.
 
         Raises:
+            DeadlineError: Updates are still on their way. The session stays open, and
+                `close` and `complete_pending` may be called again.
+
             SessionBusyError: Another thread is inside the session.
 
         Units: seconds.
         """
+        if self.closed:
+            return
         deadline = time.monotonic() + timeout
         with suppress(ClosedError):
             while self.busy and (left := left_ms(deadline)) > 0:
-                self.finished(min(left, _SLICE_MS))
-        if self._commits is not None and not self.closed:
+                self._ended.extend(self.finished(min(left, _SLICE_MS)))
+            _cabi.session_drain(self.address, left_ms(deadline))
+        if _cabi.session_updates(self.address) or not self.end():
+            raise still_open(_cabi.session_updates(self.address), timeout)
+        if self._commits is not None:
             self._commits.note(self._number, self.serial)
-        super().close()
         self.abandon(None)
         self._ended.clear()
         self.closed = True
@@ -417,6 +428,17 @@ class Session(_hot.Session[K, V]):
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
         return f"<{type(self).__name__} {self._name!r}, serial {self.serial}, {state}>"
+
+
+def still_open(updates: int, timeout: float) -> DeadlineError:
+    """
+    Why a session does not close.
+    """
+    return DeadlineError(
+        f"close: {updates:,} updates were still on their way after {timeout:g} "
+        "seconds, so the session stays open: close it again, or allow more time; one "
+        "that is dropped leaves them to the store"
+    )
 
 
 def open_address(kv: _cabi.Kv, number: int, serial: int) -> int:
@@ -457,4 +479,11 @@ def left_ms(deadline: float) -> int:
     return max(0, math.ceil((deadline - time.monotonic()) * 1000))
 
 
-__all__ = ["DRAIN_S", "Session", "left_ms", "open_address", "what_commits"]
+__all__ = [
+    "DRAIN_S",
+    "Session",
+    "left_ms",
+    "open_address",
+    "still_open",
+    "what_commits",
+]

@@ -13,16 +13,19 @@ moment and in any thread, so it takes no lock: appending to a deque is one step.
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
 
-from pyfaster._session import Session
+from pyfaster import _cabi
+from pyfaster._session import Session, left_ms
 from pyfaster._stats import SessionInfo
 from pyfaster.errors import (
     ConfigError,
+    DeadlineError,
     FasterError,
     Place,
     SessionBusyError,
@@ -31,7 +34,6 @@ from pyfaster.errors import (
 )
 
 if TYPE_CHECKING:
-    from pyfaster import _cabi
     from pyfaster._async import AsyncSession
     from pyfaster._checkpoint import Life
     from pyfaster._config import StoreConfig
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 K = TypeVar("K")
 V = TypeVar("V")
 S = TypeVar("S")
+
+#: Between two looks whether a name or a place is free.
+_SLICE_MS = 50
 
 AnySession: TypeAlias = "Session[K, V] | AsyncSession[K, V]"
 
@@ -118,6 +123,9 @@ class SessionMaker(Generic[K, V]):
 
             TooManySessionsError: `sessions_max` sessions are open.
 
+            DeadlineError: Updates of a session of this name that was dropped are not
+                done, after `close_timeout` of the settings.
+
         Cost: one C call and a small allocation.
         """
         return self._open_named(self._kinds()[0], name, "session")
@@ -138,7 +146,7 @@ class SessionMaker(Generic[K, V]):
 
             ConfigError: The store takes no checkpoints.
 
-            SessionBusyError, TooManySessionsError: As in `session`.
+            SessionBusyError, TooManySessionsError, DeadlineError: As in `session`.
         """
         self._refuse_fork("resume")
         life = self._life
@@ -147,13 +155,7 @@ class SessionMaker(Generic[K, V]):
                 f"{self._place()}: it takes no checkpoints, so there is no session "
                 "to resume; open a durable store"
             )
-        with self._lock:
-            if name not in life.names:
-                raise UnknownSessionError(
-                    f"{self._place()}: no session named {name!r} is known; "
-                    f"store.session({name!r}) begins one"
-                )
-            return self._open_named(self._kinds()[0], name, "resume")
+        return self._open_named(self._kinds()[0], name, "resume", known=life)
 
     def async_session(self, name: str | None = None) -> AsyncSession[K, V]:
         """
@@ -164,7 +166,7 @@ class SessionMaker(Generic[K, V]):
             name: As in `session`.
 
         Raises:
-            SessionBusyError, TooManySessionsError: As in `session`.
+            SessionBusyError, TooManySessionsError, DeadlineError: As in `session`.
 
             ConfigError: From `async with`: the running loop cannot watch a descriptor;
                 the message names one that can.
@@ -205,11 +207,24 @@ class SessionMaker(Generic[K, V]):
                 if not one.closed
             )
 
-    def _open_named(self, kind: Callable[..., S], name: str | None, what: str) -> S:
+    def _open_named(
+        self,
+        kind: Callable[..., S],
+        name: str | None,
+        what: str,
+        *,
+        known: Life | None = None,
+    ) -> S:
         self._refuse_fork(what)
         if name is not None and (not isinstance(name, str) or not name):
             raise ConfigError(f"a session's name is a text, found {name!r}")
-        with self._lock:
+
+        def open_one() -> S:
+            if known is not None and name not in known.names:
+                raise UnknownSessionError(
+                    f"{self._place()}: no session named {name!r} is known; "
+                    f"store.session({name!r}) begins one"
+                )
             if name is not None and any(
                 other.name == name and not other.closed for other in self._sessions
             ):
@@ -218,6 +233,33 @@ class SessionMaker(Generic[K, V]):
                     "close it first, or choose another name"
                 )
             return self._open_session(kind, name)
+
+        return self._when_free(open_one, what)
+
+    def _when_free(self, open_one: Callable[[], S], what: str) -> S:
+        """
+        Open a session under the lock, once updates of a session that was dropped are
+        done where they are in the way.
+
+        Raises:
+            DeadlineError: They were not in time.
+        """
+        seconds = self.config.close_timeout
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                with self._lock:
+                    return open_one()
+            except SessionBusyError as error:
+                if error.status != _cabi.BUSY:
+                    raise  # that session is open
+                if time.monotonic() >= deadline:
+                    raise DeadlineError(
+                        f"{self._place()}: {what}: updates of a session that was "
+                        f"dropped were still on their way after {seconds:g} seconds; "
+                        "the device is slow or stuck"
+                    ) from error
+            _cabi.kv_drain(self._kv, min(left_ms(deadline), _SLICE_MS))
 
     def _open_session(
         self, kind: Callable[..., S], name: str | None, *, counted: bool = True
@@ -249,11 +291,14 @@ class SessionMaker(Generic[K, V]):
 
     def _open_implicit(self) -> Session[K, V]:
         self._refuse_fork("an operation")
-        with self._lock:
+
+        def open_one() -> Session[K, V]:
             kind = self._kinds()[0]
             session: Session[K, V] = self._open_session(kind, None, counted=False)
             self._implicit.add(session)
-        return session
+            return session
+
+        return self._when_free(open_one, "an operation")
 
 
 def _async_kind() -> Any:

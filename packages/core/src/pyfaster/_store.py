@@ -139,7 +139,10 @@ class FasterKv(SessionMaker[K, V], StoreCheckpoints, SessionDelegate[K, V]):
         Args:
             timeout: How long to wait, for a checkpoint that is being taken, for updates
                 that were started and for calls in flight together; `close_timeout` of
-                the settings when None. A last checkpoint has `checkpoint_timeout`.
+                the settings when None. A last checkpoint has `checkpoint_timeout`. A
+                checkpoint under way that has not ended in time is given up; it notices
+                between two pieces of its work and not while its progress callback runs,
+                for which close waits up to 10 seconds more.
 
             checkpoint: Whether to take a last one; `checkpoint_on_close` of the
                 settings when None.
@@ -193,14 +196,15 @@ class FasterKv(SessionMaker[K, V], StoreCheckpoints, SessionDelegate[K, V]):
 
     def _drain(self, deadline: float) -> None:
         """
-        Let updates that were started take place; a session that is in use sees to its
-        own.
+        Let updates that were started take place, those of sessions that were dropped,
+        too; a session that is in use sees to its own.
         """
         with self._lock:
             sessions = [one for one in self._sessions if not one.closed]
         for session in sessions:
             with suppress(FasterError):
                 _cabi.session_drain(session.address, left_ms(deadline))
+        _cabi.kv_drain(self._kv, left_ms(deadline))
 
     def __enter__(self) -> FasterKv[K, V]:
         """

@@ -82,8 +82,8 @@ class CheckpointKeeper(Protocol):
             The plan; None when there is no checkpoint at all.
 
         Raises:
-            CorruptCheckpointError: There are some, and none is usable; or the one that
-                was asked for is not.
+            CorruptCheckpointError: There are some, and none is usable; there had been
+                some, and none is left; or the one that was asked for is not usable.
 
             UnsupportedFormatError: The newest is of another format, layout or codec.
 
@@ -99,7 +99,9 @@ class CheckpointKeeper(Protocol):
         progress: ProgressCall | None = None,
     ) -> RecoveryReport:
         """
-        Bring a store to what the plan's checkpoint holds.
+        Bring a store to what the plan's checkpoint holds. Before the engine may write
+        over what newer ones stand on, they are marked as left behind, for good; where
+        only reading is allowed nothing is.
 
         Raises:
             CorruptCheckpointError: It turned out to be damaged; `token` says which one.

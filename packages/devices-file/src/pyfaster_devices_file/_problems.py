@@ -17,7 +17,10 @@ from pyfaster.errors import (
     error_for,
 )
 
-_RESTORE = "restore the file from a backup, or recover from an older checkpoint"
+_RESTORE = (
+    "restore the file from a backup, or move it out of that folder: then what only it "
+    "had is an error when it is read, or an older checkpoint serves, as the report says"
+)
 
 
 @dataclass(frozen=True, slots=True)
