@@ -16,6 +16,9 @@
 
 #include "os_posix.h"
 
+/* Smaller writes come one behind the other, and are better begun together. */
+enum { BEGIN_AT_LEAST = 64 << 10 };
+
 static int outcome(int result) { return result < 0 ? -errno : 0; }
 
 /* ---- opening ----------------------------------------------------------------------
@@ -184,7 +187,13 @@ static int64_t posix_write_file(const struct os *os, os_file file, const void *b
                                 uint64_t length, uint64_t position) {
     (void)os;
     ssize_t moved = pwrite((int)file, buffer, one_call(length), (off_t)position);
-    return moved < 0 ? -errno : moved;
+    if (moved < 0) {
+        return -errno;
+    }
+    if (moved >= BEGIN_AT_LEAST) {
+        posix_begin_writing((int)file, position, (uint64_t)moved);
+    }
+    return moved;
 }
 
 static int posix_sync_file(const struct os *os, os_file file) {

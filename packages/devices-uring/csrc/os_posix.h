@@ -31,6 +31,9 @@ int posix_align(int descriptor, const struct stat *found,
                 struct os_alignment *alignment);
 int posix_allocate(int descriptor, uint64_t size);
 int posix_sync(int descriptor);
+/* Ask the system to begin with what was written to a file, so that a sync does not find
+ * all of it; promises nothing. */
+void posix_begin_writing(int descriptor, uint64_t position, uint64_t length);
 
 int posix_condition_init(pthread_cond_t *condition);
 /* Sleep until woken or the time is over. */
