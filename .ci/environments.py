@@ -27,7 +27,7 @@ JOBS = os.environ.get("PYFASTER_JOBS", "2")
 OLDEST = 11
 
 #: So many pairs of plugins are installed by themselves.
-PAIRS_MAX = 6
+PAIRS_MAX = 4
 
 #: The stable ABI, which the wheels use, needs a build with the GIL.
 PROBE = (
