@@ -39,6 +39,7 @@ struct hlog_disk {
     /* set once */
     const struct faster_device *device;
     struct record_layout layout;
+    bool summed; /* what is appended has its checksum, and all frames are held */
     struct worker *worker;
     struct log_seeds seeds;
     uint64_t sector_size;
@@ -123,7 +124,10 @@ static void disk_init(struct hlog_disk *disk, struct hlog *log,
     uint64_t unit = unit_of(device);
     uint64_t most = device->max_io != 0 ? device->max_io & ~(unit - 1) : UINT64_MAX;
     disk->device = device;
-    disk->layout = *config->layout;
+    disk->summed = config->layout == NULL;
+    if (!disk->summed) {
+        disk->layout = *config->layout;
+    }
     disk->worker = config->worker;
     disk->sector_size = unit;
     disk->write_size = most < DISK_WRITE_SIZE ? most : DISK_WRITE_SIZE;
@@ -153,6 +157,16 @@ static void disk_init(struct hlog_disk *disk, struct hlog *log,
     sync_init(&disk->sync, device, until);
 }
 
+/* Who appends bytes with their checksums also writes every byte that it reserves, so
+ * frames need not read zero, and taking them anew would only cost page faults. */
+static int hold_frames(struct hlog *log) {
+    if (memory_commit(log->base, log->range) != 0) {
+        return -ENOMEM;
+    }
+    budget_force(log->budget, log->range - log->page_size);
+    return FASTER_OK;
+}
+
 int disk_attach(struct hlog *log, const struct disk_config *config) {
     uint64_t unit = unit_of(config->device);
     uint64_t most = (uint64_t)1 << (TAIL_PAGE_BITS + log->page_bits);
@@ -171,6 +185,14 @@ int disk_attach(struct hlog *log, const struct disk_config *config) {
     int error = seeds_init(&disk->seeds, config->store_id, config->generations,
                            config->generation_count);
     if (error != FASTER_OK) {
+        memory_lines_free(disk);
+        return error;
+    }
+    if (config->layout == NULL) {
+        error = hold_frames(log);
+    }
+    if (error != FASTER_OK) {
+        seeds_destroy(&disk->seeds);
         memory_lines_free(disk);
         return error;
     }
@@ -230,6 +252,9 @@ int disk_page_ready(struct hlog *log, uint64_t page) {
  * what somebody else is waiting for.  Also bounded by the ring. */
 static uint64_t frames_allowed(struct hlog *log) {
     struct hlog_disk *disk = log->disk;
+    if (disk->summed) {
+        return log->range >> log->page_bits; /* they are the log's for good */
+    }
     uint64_t held = load(&disk->ready_until) - load(&disk->closed_until);
     uint64_t excess = budget_excess(log->budget);
     uint64_t kept = held > excess ? held - excess : 0;
@@ -308,7 +333,7 @@ static uint64_t checksum_at(struct hlog *log, uint64_t address, uint64_t info) {
  * at or above it, or with the page's written part. */
 static void checksum_until(struct hlog *log, uint64_t until) {
     struct hlog_disk *disk = log->disk;
-    uint64_t address = disk->checksummed;
+    uint64_t address = disk->summed ? until : disk->checksummed;
     while (address < until) { /* ends: extents are positive, pages finite */
         uint64_t page_end = (address | (log->page_size - 1)) + 1;
         bool fits = page_end - address >= sizeof(uint64_t);
@@ -371,7 +396,7 @@ static void stop_writing(struct hlog_disk *disk, const struct disk_write *write)
                           memory_order_release); /* M4, with disk_failed */
 }
 
-static bool is_lack_of_space(int status) {
+bool disk_is_full(int status) {
 #ifdef EDQUOT
     if (status == -EDQUOT) {
         return true;
@@ -433,7 +458,7 @@ static void try_again(struct hlog *log, bool wanted) {
     bool resume = atomic_load_explicit(&disk->resume, memory_order_seq_cst); /* M2 */
     /* relaxed: the worker's own store */
     int failed = atomic_load_explicit(&disk->failed, memory_order_relaxed);
-    bool room = wanted && is_lack_of_space(failed);
+    bool room = wanted && disk_is_full(failed);
     if (failed != FASTER_OK && (resume || room)) {
         if (!resume) {
             /* writers that come again and again must not spin */
@@ -462,8 +487,10 @@ static bool close_frames(struct hlog *log) {
         pinned = atomic_load_explicit(&log->pins[place >> log->page_bits],
                                       memory_order_acquire) != 0; /* hlog.h M3 */
         if (!pinned) {
-            memory_discard(log->base + place, log->page_size);
-            budget_give(log->budget, log->page_size);
+            if (!disk->summed) {
+                memory_discard(log->base + place, log->page_size);
+                budget_give(log->budget, log->page_size);
+            }
             closed += log->page_size;
         }
     }
@@ -485,6 +512,9 @@ static bool advance_head(struct hlog *log, uint64_t target) {
 /* Take one more frame.  The least that the log needs to go on is not refused: whoever
  * has the budget may be waiting for an append to end. */
 static int take_frame(struct hlog *log, uint64_t page, uint64_t held) {
+    if (log->disk->summed) {
+        return FASTER_OK;
+    }
     if (held >= DISK_FRAMES_MIN * log->page_size) {
         return hlog_commit_page(log, page);
     }
@@ -554,22 +584,47 @@ static bool make_room(struct hlog *log) {
     return moved;
 }
 
-bool disk_work(struct hlog *log) {
+static bool work(struct hlog *log, bool polls) {
     struct hlog_disk *disk = log->disk;
-    if (disk == NULL) {
-        return false;
-    }
     bool wanted = atomic_exchange_explicit(
         &disk->asked, false, memory_order_seq_cst); /* M2, with disk_ask */
     struct budget_wish wish = budget_wish(log->budget);
     try_again(log, wanted);
     bool moved = shift_read_only(log);
     moved |= submit_writes(log);
-    (void)device_poll(disk->device); /* device.h V10 */
+    if (polls) {
+        (void)device_poll(disk->device); /* device.h V10 */
+    }
     moved |= reap(log);
     moved |= make_room(log);
     tell_refusal(log, &wish, moved);
     return moved;
+}
+
+bool disk_work(struct hlog *log) { return log->disk != NULL && work(log, true); }
+
+bool disk_work_waiting(struct hlog *log) { return work(log, false); }
+
+void disk_hold(struct hlog *log) {
+    atomic_store_explicit(&log->disk->asked, true, memory_order_seq_cst); /* M2 */
+}
+
+void disk_restart(struct hlog *log, uint64_t until) {
+    struct hlog_disk *disk = log->disk;
+    uint64_t start = until & ~(log->page_size - 1);
+    faster_assert(disk->summed);
+    faster_assert(disk->count == 0);
+    disk->submitted = until;
+    disk->checksummed = until;
+    disk->settled_until = until;
+    atomic_store_explicit(&disk->flush_wanted, 0, memory_order_seq_cst); /* M2 */
+    atomic_store_explicit(&disk->evict_wanted, 0, memory_order_seq_cst); /* M2 */
+    publish(&disk->closed_until, start);
+    publish(&disk->flushed_until, until);
+    publish(&disk->ready_until, start + log->page_size);
+    sync_restart(&disk->sync, until);
+    hlog_restart(log, until);
+    disk_ask(log);
 }
 
 void disk_want_flush(struct hlog *log, uint64_t until) {

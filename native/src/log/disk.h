@@ -31,7 +31,8 @@
  *   I1  flushed_until covers only bytes whose writes were confirmed in full length, and
  *       head never passes it; so nothing is dropped that is not on the device.
  *   I2  A frame is given back only when head has passed it, everyone has seen that, and
- *       no view pins it; it reads zero when it is taken again (L3).
+ *       no view pins it; it reads zero when it is taken again (L3).  A log without a
+ *       layout keeps its frames, and whoever appends there writes every byte.
  *   I3  A sector is written once: writes end on multiples of the sector size, and where
  *       read_only does not (a shift from outside), the rest waits for the next one.
  *   I4  Every word here has one writer, the worker, but `flush_wanted` and
@@ -53,8 +54,9 @@
  *
  * Progress   disk_page_ready: wait-free.  disk_work blocks for other threads' epochs
  *            and, after a failed write, for a back-off of milliseconds.
- * Threads    disk_work and disk_detach: the worker, or after it was stopped.  Others:
- *            any.
+ * Threads    disk_work and disk_detach: the worker, or after it was stopped; the owner
+ *            may let others do the worker's rounds, one thread at a time, under a lock.
+ *            Others: any.
  * Errors     The device's: a write that fails DISK_ATTEMPTS times stops all writes
  *            (L4); -EAGAIN, from a device that is full for now, does not count.
  *            Nothing in memory is dropped; appends go on while there is room and then
@@ -84,7 +86,7 @@ enum {
 
 struct disk_config {
     const struct faster_device *device;
-    const struct record_layout *layout;
+    const struct record_layout *layout; /* NULL: what is appended has its checksum */
     struct worker *worker;
     uint64_t store_id; /* of the seeds of checksums */
     /* Which addresses belong to which generation, ascending; NULL: all to number 1.
@@ -116,6 +118,18 @@ int disk_page_ready(struct hlog *log, uint64_t page);
 /* One round of the worker; true when there may be more to do at once. */
 bool disk_work(struct hlog *log);
 
+/* The same by a thread that calls device_wait next, instead of having the device poll:
+ * it may carry out there itself what it has submitted here. */
+bool disk_work_waiting(struct hlog *log);
+
+/* Nobody needs to wake the worker: the caller will do a round itself (M2). */
+void disk_hold(struct hlog *log);
+
+/* Go on at `until`, on a unit, as after disk_attach: what is behind it is given up.
+ * Only of a log without a layout.  Everything was written, nobody is inside, no round
+ * is under way, nobody waits for a flush or sync. */
+void disk_restart(struct hlog *log, uint64_t until);
+
 /* Have the worker look soon. */
 void disk_ask(struct hlog *log);
 
@@ -129,6 +143,9 @@ void disk_resume(struct hlog *log);
 
 /* FASTER_OK, or why writing has stopped; *failure is written then. */
 int disk_failed(struct hlog *log, struct disk_failure *failure);
+
+/* Whether a failure is for lack of space, which may be there again. */
+bool disk_is_full(int status);
 
 uint64_t disk_flushed_until(struct hlog *log);
 uint64_t disk_closed_until(struct hlog *log);

@@ -33,6 +33,16 @@ static int open_page(struct hlog *log, uint64_t page) {
     return result == -ENOMEM ? FASTER_E_FULL : result;
 }
 
+/* The filler of a log of records. */
+static void fill_with_record(void *context, void *place, uint64_t address,
+                             uint64_t gap) {
+    _Atomic uint64_t *header = place;
+    (void)context;
+    (void)address;
+    atomic_store_explicit(header, info_make(gap, 0, INFO_FILLER),
+                          memory_order_release); /* record.h M3 */
+}
+
 int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
               uint32_t page_bits, uint64_t range) {
     log->page_bits = page_bits;
@@ -43,6 +53,8 @@ int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
     log->end = log->range;
     log->ring_mask = power_of_two_at_least(log->range) - 1;
     log->disk = NULL;
+    log->fill = fill_with_record;
+    log->fill_context = NULL;
     log->epoch = epoch;
     log->budget = budget;
     log->pins = calloc((size_t)(log->range >> page_bits), sizeof *log->pins);
@@ -87,6 +99,17 @@ int hlog_start_at(struct hlog *log, uint64_t until) {
     return FASTER_OK;
 }
 
+void hlog_restart(struct hlog *log, uint64_t until) {
+    uint64_t start = until & ~(log->page_size - 1);
+    uint64_t first = start > ADDRESS_FIRST ? start : ADDRESS_FIRST;
+    atomic_store_explicit(&log->begin, first, memory_order_seq_cst);          /* M2 */
+    atomic_store_explicit(&log->head, first, memory_order_seq_cst);           /* M2 */
+    atomic_store_explicit(&log->read_only, until, memory_order_seq_cst);      /* M2 */
+    atomic_store_explicit(&log->safe_read_only, until, memory_order_seq_cst); /* M2 */
+    atomic_store_explicit(&log->tail, tail_make(start >> log->page_bits, until - start),
+                          memory_order_seq_cst); /* M1 */
+}
+
 void hlog_move_tail(struct hlog *log, uint64_t until) {
     uint64_t last = until - 1; /* a full page's tail stays in it until it is turned */
     uint64_t start = last & ~(log->page_size - 1);
@@ -104,10 +127,7 @@ void hlog_destroy(struct hlog *log) {
 }
 
 void hlog_fill(struct hlog *log, uint64_t address, uint64_t gap) {
-    uint64_t place = address & log->ring_mask;
-    _Atomic uint64_t *header = (_Atomic uint64_t *)(void *)(log->base + place);
-    atomic_store_explicit(header, info_make(gap, 0, INFO_FILLER),
-                          memory_order_release); /* record.h M3 */
+    log->fill(log->fill_context, log->base + (address & log->ring_mask), address, gap);
 }
 
 /* On a device the rest of a page is a filler, so that zeros there are never right. */
@@ -193,6 +213,47 @@ int hlog_pad(struct hlog *log, uint64_t unit, uint64_t *until) {
                 &log->tail, &tail, tail + gap, memory_order_seq_cst,
                 memory_order_seq_cst)) { /* M1, with hlog_reserve */
             hlog_fill(log, address, gap);
+            return FASTER_OK;
+        }
+    }
+}
+
+/* The page has no room for `whole` bytes, a multiple of the unit: who turns it gets
+ * them at the next one's beginning.  If somebody else has turned it meanwhile, they may
+ * lie anywhere, and are given up. */
+static int reserve_over_page(struct hlog *log, uint64_t whole, uint64_t unit,
+                             uint64_t *address, uint64_t *until) {
+    int result = hlog_reserve(log, whole, address);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    *until = *address + whole;
+    if ((*until & (unit - 1)) != 0) {
+        hlog_fill(log, *address, whole);
+        return FASTER_RETRY;
+    }
+    return FASTER_OK;
+}
+
+/* A range that ends with the unit, or a FASTER_RETRY that may be tried at once: a page
+ * that has no room for it is turned by a reservation that becomes a filler. */
+int hlog_reserve_to_unit(struct hlog *log, uint64_t size, uint64_t unit,
+                         uint64_t *address, uint64_t *until) {
+    uint64_t tail = atomic_load_explicit(&log->tail, memory_order_seq_cst); /* M1 */
+    for (;;) { /* ends: each failure means that somebody has reserved */
+        uint64_t offset = tail_offset(tail);
+        if (offset > log->page_size) {
+            return FASTER_RETRY;
+        }
+        uint64_t whole = align_up(offset + size, unit) - offset;
+        if (offset + whole > log->page_size) {
+            return reserve_over_page(log, align_up(size, unit), unit, address, until);
+        }
+        if (atomic_compare_exchange_weak_explicit(
+                &log->tail, &tail, tail + whole, memory_order_seq_cst,
+                memory_order_seq_cst)) { /* M1, with hlog_reserve */
+            *address = (tail_page(tail) << log->page_bits) + offset;
+            *until = *address + whole;
             return FASTER_OK;
         }
     }

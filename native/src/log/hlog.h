@@ -21,6 +21,8 @@
  *   the log may ever become.  With one, disk.h moves the regions and frees pages.
  *   The tail is one word of page and offset (address.h).  Reserving adds to it; who
  *   finds that its addition crossed the page's end turns the page.
+ *   What is appended is the owner's business; where nothing is, the owner's `fill` says
+ *   so, in the owner's form.
  *
  * Invariants
  *   I1  Every reserved range lies within one page, and ranges do not overlap.
@@ -78,6 +80,10 @@ enum { HLOG_PAGE_BITS_MIN = 12, HLOG_PAGE_BITS_DEFAULT = 22, HLOG_PAGE_BITS_MAX 
 struct hlog;
 struct hlog_disk;
 
+/* Write what says that `gap` bytes (at least 8) at an address hold nothing. */
+typedef void (*hlog_fill_fn)(void *context, void *place, uint64_t address,
+                             uint64_t gap);
+
 /* A shift of read_only that not everyone has seen yet. */
 struct hlog_shift {
     struct hlog *log;
@@ -100,6 +106,8 @@ struct hlog {
     struct budget *budget;
     _Atomic uint32_t *pins; /* per page of the ring (E6) */
     struct hlog_disk *disk; /* NULL when everything stays in memory */
+    hlog_fill_fn fill;      /* hlog_init sets that of records */
+    void *fill_context;
 
     /* read by every operation, written when regions move */
     _Alignas(CACHE_LINE) _Atomic uint64_t begin;
@@ -119,6 +127,9 @@ int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
               uint32_t page_bits, uint64_t range);
 void hlog_destroy(struct hlog *log);
 
+/* The tail and all regions are at `until`; nobody is inside (disk_restart). */
+void hlog_restart(struct hlog *log, uint64_t until);
+
 /* Let a log that nobody has used begin its memory at the page of `until`, and its tail
  * there: what is below is on a device.  Whoever does so also brings the beginning of
  * that page into memory, before anything is reserved.  FASTER_OK, FASTER_E_FULL,
@@ -130,7 +141,7 @@ int hlog_start_at(struct hlog *log, uint64_t until);
  * the end of the tail's page. */
 void hlog_move_tail(struct hlog *log, uint64_t until);
 
-/* Write a filler of `gap` bytes, at least 8, that nobody has seen. */
+/* Have a filler of `gap` bytes written, at least 8, that nobody has seen. */
 void hlog_fill(struct hlog *log, uint64_t address, uint64_t gap);
 
 /* The general way of hlog_reserve: turns pages. */
@@ -158,6 +169,12 @@ uint64_t hlog_bytes(struct hlog *log);
  * a record that says nothing, inside an epoch.  *until is then the tail, on such a
  * multiple.  FASTER_OK or FASTER_RETRY. */
 int hlog_pad(struct hlog *log, uint64_t unit, uint64_t *until);
+
+/* Reserve `size` bytes (as hlog_reserve) and what is left behind them to a multiple of
+ * `unit`, as one range [*address, *until), inside an epoch.  FASTER_OK, FASTER_RETRY,
+ * FASTER_E_FULL. */
+int hlog_reserve_to_unit(struct hlog *log, uint64_t size, uint64_t unit,
+                         uint64_t *address, uint64_t *until);
 
 /* Pin the page of an address, inside the epoch (E6); give it back at any time. */
 uint64_t hlog_pin(struct hlog *log, uint64_t address);

@@ -26,6 +26,11 @@ void sync_init(struct log_sync *sync, const struct faster_device *device,
     atomic_init(&sync->synced_until, until);
 }
 
+void sync_restart(struct log_sync *sync, uint64_t until) {
+    sync->covers = until;
+    atomic_store_explicit(&sync->synced_until, until, memory_order_release); /* M2 */
+}
+
 static bool claim(struct log_sync *sync, uint32_t from) {
     return atomic_compare_exchange_strong_explicit(&sync->state, &from, SYNC_CLAIMED,
                                                    memory_order_acquire,

@@ -65,6 +65,9 @@ struct log_sync {
 void sync_init(struct log_sync *sync, const struct faster_device *device,
                uint64_t until);
 
+/* `until` is durable, and what is behind it is given up; no sync is in flight. */
+void sync_restart(struct log_sync *sync, uint64_t until);
+
 /* One step towards having everything below `until` durable; `written` is how far the
  * log is confirmed written, at least `until`.  FASTER_OK, FASTER_RETRY (*moved: try
  * again at once), or why it never will be. */
