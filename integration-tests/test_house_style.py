@@ -54,6 +54,7 @@ BOUNDARY = {
     "core/src/pyfaster/_cabi.py",
     "core/src/pyfaster/_cabi_checkpoint.py",
     "core/src/pyfaster/_cabi_devices.py",
+    "core/src/pyfaster/_cabi_flog.py",
     "core/src/pyfaster/testing/_cabi.py",
     "devices-file/src/pyfaster_devices_file/_cabi.py",
     "devices-uring/src/pyfaster_devices_uring/_cabi.py",

@@ -21,6 +21,8 @@ VERSION_DECLARATION = "static char *const pyfaster_version;\n"
 SOURCE = """
 #include "faster/api.h"
 #include "faster/device_tools.h"
+#include "faster/flog.h"
+#include "faster/hot_table.h"
 
 static char *const pyfaster_version = "{version}";
 """

@@ -742,47 +742,4 @@ int faster_kv_check_merge(struct faster_kv *kv, const struct faster_merge *merge
 uint64_t faster_hash_bytes(uint32_t hash, const void *data, uint64_t size,
                            uint64_t seed);
 
-/* What the CPython module gets: the core exists once in the process.  Grows at its
- * end. */
-struct faster_hot_table {
-    uint32_t abi;  /* FASTER_ABI */
-    uint32_t size; /* sizeof(struct faster_hot_table) */
-
-    int (*read)(struct faster_session *, const void *, uint64_t, void *, uint64_t,
-                uint64_t *);
-    int (*upsert)(struct faster_session *, const void *, uint64_t, const void *,
-                  uint64_t);
-    int (*insert)(struct faster_session *, const void *, uint64_t, const void *,
-                  uint64_t);
-    int (*remove)(struct faster_session *, const void *, uint64_t);
-    int (*rmw)(struct faster_session *, const struct faster_merge *, const void *,
-               uint64_t, const void *, uint64_t, void *, uint64_t, uint64_t *);
-    int (*compare_and_set)(struct faster_session *, const void *, uint64_t,
-                           const void *, uint64_t, const void *, uint64_t);
-    int (*read_many)(struct faster_session *, const struct faster_items *, uint64_t,
-                     const struct faster_results *, uint64_t *);
-    int (*upsert_many)(struct faster_session *, const struct faster_items *,
-                       const struct faster_items *, uint64_t, uint64_t *);
-    int (*rmw_many)(struct faster_session *, const struct faster_merge *,
-                    const struct faster_items *, const struct faster_items *, uint64_t,
-                    const struct faster_results *, uint64_t *);
-    int (*delete_many)(struct faster_session *, const struct faster_items *, uint64_t,
-                       uint8_t *, uint64_t *);
-    uint64_t (*session_serial)(const struct faster_session *);
-    void (*session_wait)(struct faster_session *);
-    int (*session_close)(struct faster_session *);
-    void (*session_free)(struct faster_session *);
-    const char *(*error_text)(int);
-    int (*discard)(struct faster_session *, const void *, uint64_t);
-    int (*start)(struct faster_session *, const struct faster_operation *, void *,
-                 uint64_t, uint64_t *, struct faster_pending **);
-    int (*wait)(struct faster_session *, struct faster_pending *, uint32_t);
-    int (*next_finished)(struct faster_session *, struct faster_pending **);
-    void (*result_of)(const struct faster_pending *, struct faster_result *);
-    int (*forget)(struct faster_session *, struct faster_pending *);
-    uint64_t (*pending_count)(struct faster_session *);
-};
-
-const struct faster_hot_table *faster_hot_table(void);
-
 #endif

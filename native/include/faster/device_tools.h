@@ -50,6 +50,9 @@ int faster_device_check(const struct faster_device *device);
 /* Call a table's `close`, for a device that was never handed to a store. */
 int faster_device_close(const struct faster_device *device);
 
+/* Make durable what was written to such a device.  Blocks: for the device. */
+int faster_device_sync(const struct faster_device *device);
+
 /* --- the queue: a device served by threads that pull ------------------------------ */
 
 struct faster_queue_config {

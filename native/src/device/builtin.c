@@ -104,3 +104,7 @@ int faster_device_check(const struct faster_device *device) {
 int faster_device_close(const struct faster_device *device) {
     return device_close(device);
 }
+
+int faster_device_sync(const struct faster_device *device) {
+    return device_sync_wait(device);
+}

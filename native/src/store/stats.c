@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* stats.c: figures, and growth asked for from outside */
+#include "faster/hot_table.h"
 #include "store/pending.h"
 
 int kv_enter_slot(struct faster_kv *kv, struct epoch_slot *slot) {
@@ -168,6 +169,20 @@ const struct faster_hot_table *faster_hot_table(void) {
         .result_of = faster_result_of,
         .forget = faster_forget,
         .pending_count = faster_pending_count,
+        .flog_append = faster_flog_append,
+        .flog_append_many = faster_flog_append_many,
+        .flog_wait = faster_flog_wait,
+        .flog_payload_max = faster_flog_payload_max,
+        .flog_commit = faster_flog_commit,
+        .flog_read = faster_flog_read,
+        .flog_scan_open = faster_flog_scan_open,
+        .flog_scan_next = faster_flog_scan_next,
+        .flog_scan_fill = faster_flog_scan_fill,
+        .flog_scan_piece = faster_flog_scan_piece,
+        .flog_scan_position = faster_flog_scan_position,
+        .flog_scan_damage = faster_flog_scan_damage,
+        .flog_scan_free = faster_flog_scan_free,
+        .flog_piece_free = faster_flog_piece_free,
     };
     return &table;
 }

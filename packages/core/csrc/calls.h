@@ -244,6 +244,8 @@ static int wait_for(const struct session *self, const struct faster_operation *a
 #define FAST_METHOD(name)                                                              \
     static PyObject *name(PyObject *object, PyObject *const *args, Py_ssize_t given,   \
                           PyObject *keywords)
+#define FAST (METH_FASTCALL | METH_KEYWORDS)
+#define CALL(function) ((PyCFunction)(void (*)(void))(function))
 #define OPEN_METHOD(...)                                                               \
     static const struct signature signature = {__VA_ARGS__};                           \
     struct session *self = (struct session *)object;                                   \

@@ -13,6 +13,8 @@
 #include "codec.h"
 #include "hot.h"
 #include "items.h"
+#include "log.h"
+#include "log_scan.h"
 #include "merge.h"
 #include "pending.h"
 #include "view.h"
@@ -526,8 +528,6 @@ static PyObject *session_address(PyObject *object, void *Py_UNUSED(closure)) {
     return PyLong_FromVoidPtr(((struct session *)object)->session);
 }
 
-#define FAST (METH_FASTCALL | METH_KEYWORDS)
-#define CALL(function) ((PyCFunction)(void (*)(void))(function))
 static PyMethodDef session_methods[] = {
     {"read", CALL(session_read), FAST,
      "read($self, key, default=None)\n--\n\nGive the value, or the default."},
@@ -648,16 +648,16 @@ static PyType_Spec async_spec = {
 
 enum { HANDLE_PARTS = 2 };
 
-/* H4: nothing but the last reference frees a store. */
+/* H4: nothing but the last reference frees a store or a log. */
 static void handle_free(PyObject *capsule) {
-    void *handle = PyCapsule_GetPointer(capsule, "faster_kv");
+    void *handle = PyCapsule_GetPointer(capsule, "faster_handle");
     void *address = PyCapsule_GetContext(capsule);
-    void (*free_store)(void *);
-    memcpy(&free_store, &address, sizeof address);
+    void (*free_core)(void *);
+    memcpy(&free_core, &address, sizeof address);
     if (handle == NULL)
         return;
     PyThreadState *state = PyEval_SaveThread(); /* giving pages back takes time */
-    free_store(handle);
+    free_core(handle);
     PyEval_RestoreThread(state);
 }
 
@@ -672,7 +672,7 @@ static PyObject *hot_handle(PyObject *Py_UNUSED(module), PyObject *args) {
         if ((found[i] = PyLong_AsVoidPtr(parts[i])) == NULL)
             return PyErr_Occurred() ? NULL
                                     : PyErr_Format(PyExc_ValueError, "no address");
-    PyObject *capsule = PyCapsule_New(found[0], "faster_kv", NULL);
+    PyObject *capsule = PyCapsule_New(found[0], "faster_handle", NULL);
     if (capsule == NULL || PyCapsule_SetContext(capsule, found[1]) < 0 ||
         PyCapsule_SetDestructor(capsule, handle_free) < 0)
         Py_CLEAR(capsule);
@@ -720,14 +720,24 @@ static PyObject *hot_set_pending(PyObject *Py_UNUSED(module), PyObject *sentinel
     return Py_NewRef(Py_None);
 }
 
+static PyObject *hot_set_log_errors(PyObject *Py_UNUSED(module), PyObject *factory) {
+    if (!PyCallable_Check(factory))
+        return PyErr_Format(PyExc_TypeError, "the factory must be callable");
+    hot.log_errors = Py_NewRef(factory); /* the old one stays: it may be running */
+    return Py_NewRef(Py_None);
+}
+
 static PyMethodDef hot_functions[] = {
     {"init", hot_init, METH_O, "Take the core's table of functions."},
     {"set_error_factory", hot_set_error_factory, METH_O,
      "Say what makes exceptions; called as errors.core_error is."},
-    {"handle", hot_handle, METH_VARARGS, "What frees a store with its last reference."},
+    {"handle", hot_handle, METH_VARARGS,
+     "What frees a store or a log with its last reference."},
     {"view", hot_view, METH_VARARGS, "What lends a value and gives its page back."},
     {"set_merges", hot_set_merges, METH_O, "Say what the names of merges mean."},
     {"set_pending", hot_set_pending, METH_O, "Say what start_*() give for later."},
+    {"set_log_errors", hot_set_log_errors, METH_O,
+     "Say what makes exceptions of a log; called as flog.log_error is."},
     {"pack", items_pack, METH_VARARGS, "Items from a sequence of objects."},
     {"borrow", items_borrow, METH_VARARGS, "Items from a buffer, without a copy."},
     {"repeat", items_repeat, METH_VARARGS, "One object for many items."},
@@ -759,7 +769,12 @@ PyMODINIT_FUNC PyInit__hot(void) {
                            add_type(module, &session_spec, &hot.session) < 0 ||
                            add_type(module, &view_spec, &hot.view) < 0 ||
                            add_type(module, &async_spec, &hot.async_session) < 0 ||
-                           add_type(module, &operation_spec, &hot.operation) < 0))
+                           add_type(module, &operation_spec, &hot.operation) < 0 ||
+                           add_type(module, &log_spec, &hot.log) < 0 ||
+                           add_type(module, &scan_spec, &hot.log_scan) < 0 ||
+                           add_type(module, &entry_spec, &hot.entry) < 0 ||
+                           add_type(module, &piece_spec, &hot.piece) < 0 ||
+                           add_type(module, &lent_spec, &hot.lent) < 0))
         Py_CLEAR(module);
     hot.set_result = PyUnicode_InternFromString("set_result");
     hot.set_exception = PyUnicode_InternFromString("set_exception");

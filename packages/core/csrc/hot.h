@@ -17,6 +17,7 @@
  *   Session  owns one struct faster_session, and keeps the store's handle alive
  *   Operation  one that waits for the device: what an asynchronous session is awaited
  *            with (pending.h)
+ *   Log      owns one struct faster_flog (log.h), and LogScan reads it (log_scan.h)
  *   The core is reached through a table of functions that init() is given.
  *
  * Invariants
@@ -53,6 +54,7 @@
 #include <structmember.h>
 
 #include "faster/api.h"
+#include "faster/hot_table.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "stored numbers are little-endian and are copied as they are"
@@ -135,6 +137,8 @@ static struct {
     PyObject *pending;                    /* the sentinel PENDING */
     PyObject *set_result, *set_exception; /* names of a future's methods */
     PyTypeObject *codec, *merge, *items, *session, *view, *async_session, *operation;
+    PyObject *log_errors; /* log_error() of flog.py */
+    PyTypeObject *log, *log_scan, *entry, *piece, *lent;
 } hot;
 
 static inline struct codec *key_codec(const struct session *self) {

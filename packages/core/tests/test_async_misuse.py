@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import pytest
 
 import pyfaster
-from pyfaster import _async
+from pyfaster import _bell
 from pyfaster.errors import ConfigError, KeyTooLargeError, SessionBusyError
 from pyfaster.testing import MemoryDevice
 
@@ -98,8 +98,8 @@ def test_a_loop_that_cannot_watch_is_refused() -> None:
     with pyfaster.open(key=int, value=int) as store:
         store[1] = 3
         session = store.async_session()
-        before = len(_async._bells)
+        before = len(_bell._bells)
         with asyncio.Runner(loop_factory=Deaf) as runner:
             runner.run(refused(session))
-        assert len(_async._bells) == max(before, 1)
+        assert len(_bell._bells) == max(before, 1)
         asyncio.run(works(session))

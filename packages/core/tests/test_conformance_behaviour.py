@@ -167,6 +167,36 @@ class WaitDoesNotPoll(Reference):
         return 0
 
 
+@caught_by("V11-waiting-alone-completes-ones-own")
+class WaitLeavesSyncs(Reference):
+    """Brings what moves bytes when it waits, and syncs only when it is polled."""
+
+    def _wait(self, _: int, timeout_ms: int) -> int:
+        with self.lock:
+            syncs = [one for one in self.held if one[2] == 0]
+            self.held = [one for one in self.held if one[2] != 0]
+            count = self.poll()
+            self.held += syncs
+        return count
+
+
+@caught_by("V11-waiting-alone-beside-other-threads")
+class WaitForTheFirst(Reference):
+    """Brings nothing to a thread that waits while another's request is the oldest."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.oldest = 0
+
+    def hold(self, kind: str, at: int, buffer: int, length: int, end: End) -> None:
+        if not self.held:
+            self.oldest = threading.get_ident()
+        super().hold(kind, at, buffer, length, end)
+
+    def _wait(self, _: int, timeout_ms: int) -> int:
+        return self.poll() if self.oldest == threading.get_ident() else 0
+
+
 @caught_by("V2-write-from-a-completion", "V2-sync-from-a-completion")
 class BusyInCompletion(Reference):
     """Refuses what is submitted from inside a completion."""

@@ -33,7 +33,7 @@ MUTABLE, FULL = STATUS["FASTER_MUTABLE"], STATUS["FASTER_E_FULL"]
 LIBC = ctypes.CDLL(None)
 U64, PTR = ctypes.c_uint64, ctypes.c_void_p
 OUT, BYTES = ctypes.POINTER(U64), [PTR, U64]
-NOT_CALLED = ("start", "wait", "next_finished", "result_of", "forget", "pending_count")
+NOT_CALLED = [name for name, _ in ffi.typeof("struct faster_hot_table").fields[18:]]
 
 
 class ItemsStruct(ctypes.Structure):

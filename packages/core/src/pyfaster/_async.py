@@ -17,16 +17,13 @@ milliseconds while something is on its way.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyfaster import _cabi, _hot
+from pyfaster._bell import Bell, give_bell, take_bell
 from pyfaster._builtin_codecs import hot_codec
 from pyfaster._session import DRAIN_S, open_address, still_open, what_commits
 from pyfaster.errors import ClosedError, ConfigError, DeadlineError, error_for
@@ -49,57 +46,6 @@ _PAUSE_S = 0.001
 #: Between two looks while operations are on their way, should the core have put one
 #: aside that nobody tells of, in seconds.
 _LOOK_S = 0.01
-
-
-class Bell:
-    """
-    A descriptor that the device writes to and the loop watches.
-
-    A bell outlives its session: a completion that has taken the descriptor just before
-    may write to it a moment later, when a closed one could be somebody else's. So bells
-    are kept for the next session, and there are as many as sessions were open at once.
-    """
-
-    __slots__ = ("_other", "_own", "pid", "reads", "writes")
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self._own: socket.socket | None = None
-        self._other: socket.socket | None = None
-        if hasattr(os, "eventfd"):
-            flags = os.EFD_NONBLOCK | os.EFD_CLOEXEC
-            self.reads = self.writes = os.eventfd(0, flags)
-            return
-        self._own, self._other = socket.socketpair()
-        self._own.setblocking(False)
-        self._other.setblocking(False)
-        self.reads, self.writes = self._own.fileno(), self._other.fileno()
-
-    def silence(self) -> None:
-        """
-        Take all that was written.
-        """
-        with suppress(BlockingIOError):
-            if self._own is None:
-                os.read(self.reads, 8)
-                return
-            while self._own.recv(4096):  # ends when it would block
-                pass
-
-
-_bells: deque[Bell] = deque()
-
-
-def _bell() -> Bell:
-    """
-    A bell that nobody uses; those of before a fork() are the parent's.
-    """
-    while _bells:  # ends with them
-        with suppress(IndexError):
-            bell = _bells.pop()
-            if bell.pid == os.getpid():
-                return bell
-    return Bell()
 
 
 class AsyncSession(_hot.AsyncSession[K, V]):
@@ -279,7 +225,7 @@ class AsyncSession(_hot.AsyncSession[K, V]):
             raise error_for(_cabi.CLOSED, "async_session")
         if self._loop is not None:
             raise RuntimeError("this session was entered already; open another one")
-        bell, ghost = _bell(), weakref.ref(self)
+        bell, ghost = take_bell(), weakref.ref(self)
 
         def look() -> None:
             session = ghost()
@@ -293,7 +239,7 @@ class AsyncSession(_hot.AsyncSession[K, V]):
         try:
             loop.add_reader(bell.reads, ring)
         except NotImplementedError:
-            _bells.append(bell)
+            give_bell(bell)
             raise _cannot_watch(loop) from None
         self._loop, self._bell = loop, bell
         soon = _Soon(loop, look)
@@ -335,8 +281,7 @@ class AsyncSession(_hot.AsyncSession[K, V]):
         if self._timer is not None:
             self._timer.cancel()
         self._loop = self._bell = self._timer = None
-        bell.silence()
-        _bells.append(bell)
+        give_bell(bell)
 
     # --- lifetime -------------------------------------------------------------------
 

@@ -3,8 +3,8 @@
 The boundary: what sees the C core's `ffi` and `lib`.
 
 The whole of it is this module for stores, `_cabi_devices` for devices,
-`_cabi_checkpoint` for checkpoints, and `testing/_cabi` for what tests are made with;
-each is loaded when it is needed.
+`_cabi_checkpoint` for checkpoints, `_cabi_flog` for durable logs, and `testing/_cabi`
+for what tests are made with; each is loaded when it is needed.
 
 One boring function per C function, same name less the prefix, same argument order, for
 what is wide or rare; operations and batches go through `pyfaster._hot`. Each function

@@ -137,6 +137,15 @@ def device_close(address: int) -> None:
     check(lib.faster_device_close(table_at(address)), "closing a device")
 
 
+def device_sync(address: int) -> None:
+    """
+    Make durable what was written to a device that no store has taken.
+
+    Cost: one C call that blocks for as long as the device does.
+    """
+    check(lib.faster_device_sync(table_at(address)), "syncing a device")
+
+
 def device_memory(segment_size: int, capacity: int) -> int:
     """
     Make a device that keeps bytes in memory; give its table's address.

@@ -273,6 +273,47 @@ def demo_larger_than_memory(
         raise typer.Exit(WRONG)
 
 
+def demo_log(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]",
+            exists=True,
+            file_okay=False,
+            help="What is copied; Python's own modules when left out.",
+        ),
+    ] = None,
+    kills: Annotated[
+        int, typer.Option(min=0, max=1000, help="How many producers are killed.")
+    ] = 6,
+    batch: Annotated[
+        int, typer.Option(min=1, max=1 << 20, help="Lines between two commits.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(help="Chooses when producers are killed.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Copy files line by line through a durable log, and kill who writes it.
+
+    A process appends the lines and is killed by SIGKILL again and again; the next one
+    goes on where the log ends. Another process follows the log and writes a copy. The
+    exit status is 1 when a single byte of the copy differs.
+    """
+    from pyfaster._demo import _copying, _copying_report, _wordcount
+
+    where = directory or _wordcount.standard_library()
+    with progress_bars(hidden=as_json) as notice:
+        result = _copying.copy_tree(
+            where, kills=kills, batch=batch, seed=seed, progress=notice
+        )
+    if as_json:
+        typer.echo(_copying_report.as_json(result))
+    else:
+        _copying_report.show(result, Console())
+    if not result.correct:
+        raise typer.Exit(WRONG)
+
+
 class progress_bars:
     """
     Progress bars on standard error, one for each thing that is being done.
@@ -319,6 +360,7 @@ def make_app(registry: Registry) -> typer.Typer:
     )
     demo.command("wordcount")(demo_wordcount)
     demo.command("larger-than-memory")(demo_larger_than_memory)
+    demo.command("log")(demo_log)
     own: dict[str, Any] = {
         "demo": demo,
         "plugins": plugins,

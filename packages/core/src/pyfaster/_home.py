@@ -5,8 +5,9 @@ Where a store lives: its device, and the directory that it has taken for itself.
 A directory belongs to one process at a time. The lock is the system's, on the directory
 itself, so it goes with the process however that ends, and deleting files does not undo
 it. A file holds the holder's process id for the message that a second one gets; it is
-locked, too, for file systems that lock no directories. What a directory holds is the
-device's business.
+locked, too, for file systems that lock no directories. Its name says what lives there:
+a store never opens the directory of a durable log, nor a log that of a store. What else
+a directory holds is the device's business.
 """
 
 from __future__ import annotations
@@ -29,9 +30,16 @@ except ImportError:  # Windows: there the device's own open files exclude others
     fcntl = None  # type: ignore[assignment]
 
 LOCK_NAME = "store.lock"
+LOG_LOCK_NAME = "log.lock"
 CHECKPOINTS_NAME = "checkpoints"
 BEGUN_NAME = "checkpoints.begun"
 LOG_NAME = "log"
+
+#: The lock file of what may live in a directory, and how to open that.
+_KINDS = {
+    LOCK_NAME: ("store", "pyfaster.open()"),
+    LOG_LOCK_NAME: ("log", "pyfaster_fasterlog.FasterLog.open()"),
+}
 
 #: What systems say that lock no directories.
 _NO_LOCK = {errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.EISDIR}
@@ -69,20 +77,30 @@ class Directory:
     Args:
         where: Its path; it is made when it is missing, its parent is not.
 
+        lock_name: The file that is locked, which says what lives there: "store.lock",
+            or "log.lock" for a durable log.
+
     Raises:
-        StoreLockedError: Another store has it open, here or in another process.
+        StoreLockedError: Somebody has it open, here or in another process.
+
+        ConfigError: Something of another kind lives there.
 
         DeviceError: It cannot be made or opened.
     """
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, *, lock_name: str = LOCK_NAME) -> None:
+        self._lock_name = lock_name
         self._key: tuple[int, int] | None = None
         self._file: int | None = None
         self._place: int | None = None
         self.path = Path(where)
         try:
             self.path.mkdir(mode=0o700, exist_ok=True)
+            self._refuse_others()
             self._lock()
+        except ConfigError:
+            self.close()
+            raise
         except OSError as error:
             self.close()
             if isinstance(error, StoreLockedError):
@@ -93,9 +111,20 @@ class Directory:
                 "process may write to, whose parent exists",
             ) from error
 
+    def _refuse_others(self) -> None:
+        """
+        Refuse a directory that something of another kind lives in.
+        """
+        for name, (kind, way) in _KINDS.items():
+            if name != self._lock_name and os.path.lexists(self.path / name):
+                raise ConfigError(
+                    f"directory {str(self.path)!r} holds a {kind} of pyfaster's "
+                    f"({name} is there); open it with {way}, or give another directory"
+                )
+
     def _lock(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        self._file = os.open(self.path / LOCK_NAME, flags | os.O_CLOEXEC, 0o600)
+        self._file = os.open(self.path / self._lock_name, flags | os.O_CLOEXEC, 0o600)
         if hasattr(os, "O_DIRECTORY"):
             self._place = os.open(self.path, os.O_DIRECTORY | os.O_CLOEXEC)
         self._take(self._place)
@@ -133,9 +162,10 @@ class Directory:
         return f"process {digits}" if digits.isdigit() else "another process"
 
     def _locked(self, holder: str) -> StoreLockedError:
+        kind, _ = _KINDS[self._lock_name]
         return StoreLockedError(
             errno.EWOULDBLOCK,
-            f"directory {str(self.path)!r}: {holder} has a store open there; close "
+            f"directory {str(self.path)!r}: {holder} has a {kind} open there; close "
             "that one, or use another directory",
         )
 

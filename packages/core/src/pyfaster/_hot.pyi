@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The methods that a loop calls a million times; csrc/hot.h says what they promise.
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from typing import Any, Generic, Literal, Self, TypeVar, final, overload
 
 from typing_extensions import Buffer
@@ -21,6 +21,12 @@ def set_error_factory(
 def handle(address: int, free: int, /) -> object: ...
 def view(handle: object, store: int, view: int, close: int, /) -> Buffer: ...
 def set_pending(sentinel: object, /) -> None: ...
+def set_log_errors(
+    factory: Callable[
+        [Log | LogScan, int, str, int, int, tuple[int, int, int, int]], BaseException
+    ],
+    /,
+) -> None: ...
 def set_merges(merges: dict[str, Merge], /) -> None: ...
 def pack(codec: Codec, objects: Iterable[Any], /) -> Items: ...
 def borrow(codec: Codec, buffer: Buffer, /) -> Items: ...
@@ -242,3 +248,195 @@ class Session(_Base[K, V]):
     def __setitem__(self, key: K, value: V) -> None: ...
     def __delitem__(self, key: K) -> None: ...
     def __contains__(self, key: object) -> bool: ...
+
+@final
+class Entry:
+    """
+    An entry of a durable log.
+
+    Attributes:
+        address: Where it is.
+
+        payload: Its bytes.
+
+        next: The address behind it; a scan from there goes on with the next entry.
+
+        kind: 1; 2 for a commit record, of scans that were asked for these.
+    """
+
+    @property
+    def address(self) -> int: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def next(self) -> int: ...
+    @property
+    def kind(self) -> int: ...
+
+@final
+class Piece:
+    """
+    The entries of a log that a scan had in memory, where they are.
+
+    It keeps their bytes alive, beyond its scan and its log; so does each of its views.
+
+    Attributes:
+        address: Of the first byte of `data`.
+
+        data: The log's bytes, headers and all.
+
+        starts: Where in `data` each payload begins.
+
+        sizes: How many bytes each payload has.
+
+    Shape: data uint8, starts and sizes uint32 (len,); all read-only.
+    """
+
+    @property
+    def address(self) -> int: ...
+    @property
+    def data(self) -> memoryview: ...
+    @property
+    def starts(self) -> memoryview: ...
+    @property
+    def sizes(self) -> memoryview: ...
+    def payloads(self) -> list[bytes]:
+        """
+        Copy all payloads.
+        """
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> memoryview: ...
+    def __iter__(self) -> Iterator[memoryview]: ...
+
+@final
+class LogScan(Iterator[Entry]):
+    """
+    Reads what is committed, in order. One thread at a time may use it.
+
+    An iteration ends where nothing more is committed, or where the scan was to end;
+    a later one goes on from there.
+    """
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Entry: ...
+    def next_piece(self) -> Piece | None:
+        """
+        Give all entries that are in memory next, at least one; None where an iteration
+        would end.
+        """
+
+    def batches(self) -> Iterator[Piece]:
+        """
+        Iterate over pieces in place of entries.
+        """
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def log(self) -> Log | None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+
+class Log:
+    def __new__(cls, address: int, handle: object, owner: object = None) -> Self: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def owner(self) -> object: ...
+    @property
+    def payload_max(self) -> int:
+        """
+        The most bytes that an entry may have.
+        """
+
+    def append(self, data: Buffer, /) -> int:
+        """
+        Append an entry; a commit makes it durable.
+
+        Waits for room with the GIL released, when the device does not keep up.
+
+        Returns:
+            Its address.
+        """
+
+    def try_append(self, data: Buffer, /) -> int | None:
+        """
+        The same, but never wait: None when there is no room now.
+        """
+
+    def append_many(
+        self,
+        entries: Iterable[Buffer] | Buffer,
+        *,
+        offsets: Buffer | None = None,
+        atomic: bool = False,
+        addresses: Buffer | None = None,
+    ) -> int:
+        """
+        Append many entries, in order.
+
+        An error tells in its attribute `done` how many were appended.
+
+        Args:
+            entries: Their bytes; or one buffer of all, with `offsets`.
+
+            offsets: Where in the buffer each entry begins, and where the last one ends.
+
+            atomic: No other entry, and no commit, comes between them; they must fit a
+                page together.
+
+            addresses: Room for the address of each.
+
+        Returns:
+            The address behind the last, to commit up to; 0 when there are none.
+
+        Shape: offsets uint64 (n + 1,), ascending; addresses uint64 (n,), writable; all
+        contiguous, borrowed for the call.
+
+        Cost: waits for room; GIL released but for gathering.
+        """
+
+    def append_and_commit(self, data: Buffer, /) -> int:
+        """
+        Append an entry and wait until it is durable; others that do share the sync.
+
+        When this is interrupted by a signal, the entry may become durable or not.
+
+        Returns:
+            Its address.
+        """
+
+    def read(self, address: int, /) -> bytes:
+        """
+        Give the bytes of a committed entry.
+
+        Raises:
+            LogAddressError: There is none.
+
+            CorruptLogError: It is damaged.
+
+        Cost: one read of the device, GIL released.
+        """
+
+    def scan(
+        self,
+        start: int | None = 0,
+        until: int | None = 0,
+        *,
+        commits: bool = False,
+        read_ahead: int = 1,
+    ) -> LogScan:
+        """
+        Iterate over committed entries.
+
+        Args:
+            start: An entry's address; 0: where the log begins.
+
+            until: End before the first entry at or above this; 0: never.
+
+            commits: Give commit records, too.
+
+            read_ahead: Pages that are read beside the one looked at; 0: 1.
+        """

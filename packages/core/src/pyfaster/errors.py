@@ -134,6 +134,29 @@ class CorruptCheckpointError(CorruptionError):
 class CorruptLogError(CorruptionError):
     """
     The durable log's files are damaged before their committed end.
+
+    Attributes:
+        damage: Where, and how, as `pyfaster.flog.Damage`; None when it is no entry's.
+    """
+
+    damage: object = None
+
+
+class LogCutError(FasterError, LookupError):
+    """
+    The end of the durable log was cut off below the place that was to be read.
+    """
+
+
+class LogTruncatedError(FasterError, LookupError):
+    """
+    The durable log now begins above the place that was to be read.
+    """
+
+
+class LogAddressError(FasterError, ValueError):
+    """
+    The address is no entry's of the durable log, or is not committed.
     """
 
 
@@ -147,6 +170,23 @@ class DeviceError(FasterError, OSError):
     """
     The system refused an operation; `errno` says why.
     """
+
+
+class DurabilityError(DeviceError):
+    """
+    Writing to the durable log's device has failed: nothing more becomes durable.
+
+    Attributes:
+        start: The first address that could not be made durable.
+
+        until: The address behind the last; 0: all that was appended.
+
+        durable: Everything below is durable, and stays readable.
+    """
+
+    start = 0
+    until = 0
+    durable = 0
 
 
 class CheckpointFailedError(FasterError, RuntimeError):
@@ -426,10 +466,14 @@ __all__ = [
     "CorruptionError",
     "DeadlineError",
     "DeviceError",
+    "DurabilityError",
     "FasterError",
     "ForkedError",
     "InterfaceMismatchError",
     "KeyTooLargeError",
+    "LogAddressError",
+    "LogCutError",
+    "LogTruncatedError",
     "MergeError",
     "MergeOverflowError",
     "OutOfMemoryError",

@@ -137,6 +137,67 @@ def wait_completes(subject: Subject) -> None:
     subject.once(drive, *tickets)
 
 
+def _waited(subject: Subject, drive: Drive, ticket: Ticket) -> None:
+    """
+    Wait for a request by the table's `wait` and nothing else.
+    """
+    for _ in range(subject.patience):
+        if ticket.finished:
+            break
+        answer = drive.wait(ROUND_MS)
+        must(answer >= 0, f"wait gave {answer}")
+        drive.idle(ticket)
+    must(ticket.finished, f"wait does not bring it: {ticket}")
+
+
+@check(
+    "V11-waiting-alone-completes-ones-own",
+    "A thread that only submits and waits, one request after the other, gets each.",
+    USABLE,
+    room(MIB),
+)
+def wait_alone(subject: Subject) -> None:
+    drive, unit = subject.open(), subject.unit
+    for number in range(16):
+        ticket = drive.write(number * unit, pattern(number, unit))
+        _waited(subject, drive, ticket)
+        sync = drive.sync()
+        _waited(subject, drive, sync)
+        read = drive.read(number * unit, unit)
+        _waited(subject, drive, read)
+        subject.once(drive, ticket, sync, read)
+
+
+@check(
+    "V11-waiting-alone-beside-other-threads",
+    "A thread that waits gets its own requests, also when others leave theirs alone.",
+    USABLE,
+    room(MIB),
+)
+def wait_beside(subject: Subject) -> None:
+    drive, unit = subject.open(), subject.unit
+    theirs: list[Ticket] = []
+    gathered, over = threading.Event(), threading.Event()
+
+    def leave() -> None:
+        theirs.extend(drive.write(at * unit, pattern(at, unit)) for at in range(8))
+        theirs.append(drive.sync())
+        gathered.set()
+        over.wait()
+
+    other = threading.Thread(target=leave, daemon=True)
+    other.start()
+    gathered.wait()
+    try:
+        for number in range(8, 16):
+            _waited(subject, drive, drive.write(number * unit, pattern(number, unit)))
+            _waited(subject, drive, drive.sync())
+    finally:
+        over.set()
+        other.join()
+    subject.once(drive, *theirs)
+
+
 @check(
     "V11-wait-ends-when-another-thread-works",
     "Threads that wait come back while another submits and polls.",

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* cut.c: where a log begins, and cutting its end off; see flog.h */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "flog/entry.h"
+#include "flog/flog.h"
+#include "flog/read.h"
+
+/* --- the beginning ---------------------------------------------------------------- */
+
+int faster_flog_begin_at(struct faster_flog *log, uint64_t address) {
+    struct faster_flog_damage damage;
+    int result = log->read_only ? -EROFS : flog_begin_call(log);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    if (address > flog_committed(log)) {
+        result = -EINVAL;
+    } else if (address > flog_begin(log)) {
+        result = read_begins_entry(log, address, &damage);
+    }
+    if (result == FASTER_OK) {
+        hlog_raise(&log->begin, address); /* M5, with flog_begin */
+    }
+    flog_end_call(log);
+    return result;
+}
+
+int faster_flog_free_space(struct faster_flog *log) {
+    int result = log->read_only ? -EROFS : flog_begin_call(log);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    result = device_truncate_before(&log->device, flog_begin(log));
+    flog_end_call(log);
+    return result < 0 ? result : FASTER_OK;
+}
+
+/* --- the end ---------------------------------------------------------------------- */
+
+/* Wait until nobody leads a commit any more. */
+static int wait_for_leaders(struct faster_flog *log, uint64_t deadline) {
+    int result = FASTER_OK;
+    lock_enter(&log->lock);
+    while (log->leaders != 0 && result == FASTER_OK) {
+        result = condition_wait_until(&log->moved, &log->lock, deadline)
+                     ? FASTER_OK
+                     : FASTER_E_TIMEOUT;
+    }
+    lock_leave(&log->lock);
+    return result;
+}
+
+void faster_flog_resume(struct faster_flog *log) {
+    if (flog_begin_call(log) != FASTER_OK) {
+        return;
+    }
+    (void)atomic_fetch_and_explicit(&log->state, ~(uint32_t)FLOG_SUSPENDED,
+                                    memory_order_seq_cst); /* M1 */
+    lock_enter(&log->lock);
+    flog_wake(log);
+    lock_leave(&log->lock);
+    flog_end_call(log);
+}
+
+int faster_flog_suspend(struct faster_flog *log, uint32_t timeout_ms) {
+    uint64_t deadline = clock_ms() + timeout_ms;
+    int result = log->read_only ? -EROFS : flog_begin_call(log);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    uint32_t before = atomic_fetch_or_explicit(&log->state, FLOG_SUSPENDED,
+                                               memory_order_seq_cst); /* M1 */
+    if (before != 0) {
+        result = before == FLOG_SUSPENDED ? FASTER_E_BUSY : flog_refusal(log, before);
+    } else {
+        epoch_wait(&log->epoch, epoch_bump(&log->epoch));
+        result = wait_for_leaders(log, deadline);
+        if (result == FASTER_OK) {
+            result = flog_commit_until(log, hlog_tail(&log->log), deadline, true);
+        }
+    }
+    flog_end_call(log);
+    if (result != FASTER_OK && (before & FLOG_SUSPENDED) == 0) {
+        faster_flog_resume(log);
+    }
+    return result;
+}
+
+/* Whether new lives go on from those that there are. */
+static bool may_restart(const struct faster_flog *log,
+                        const struct faster_flog_life *lives, uint64_t count) {
+    return lives_are_sane(lives, count) &&
+           lives[count - 1].generation > log->generation &&
+           lives[count - 1].first % log->unit == 0;
+}
+
+/* Under `lock`, suspended: nobody appends, commits or flushes. */
+static void go_on_at(struct faster_flog *log, struct flog_lives *lives,
+                     uint64_t number) {
+    const struct faster_flog_life *last = &lives->lives[lives->count - 1];
+    free(log->lives);
+    log->lives = lives;
+    log->generation = last->generation;
+    log->life_seed = entry_life_seed(log->log_id, log->generation);
+    log->number = number;
+    log->next_number = number > log->next_number ? number : log->next_number;
+    log->promised = last->first;
+    disk_restart(&log->log, last->first);
+    /* relaxed: nobody appends */
+    atomic_store_explicit(&log->asked_until, last->first, memory_order_relaxed);
+    atomic_store_explicit(&log->committed, last->first, memory_order_release); /* M2 */
+    (void)atomic_fetch_add_explicit(&log->era, 1,
+                                    memory_order_release); /* M6, with follow_era */
+}
+
+int faster_flog_restart(struct faster_flog *log, const struct faster_flog_life *lives,
+                        uint64_t life_count, uint64_t number) {
+    int result = log->read_only ? -EROFS : flog_begin_call(log);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    uint32_t state = atomic_load_explicit(&log->state, memory_order_seq_cst); /* M1 */
+    struct flog_lives *copy = NULL;
+    if (state != FLOG_SUSPENDED || !may_restart(log, lives, life_count) ||
+        lives[life_count - 1].first < flog_begin(log) ||
+        flog_committed(log) != hlog_tail(&log->log)) {
+        result = -EINVAL;
+    } else {
+        copy = lives_copy(lives, life_count);
+        result = copy != NULL ? FASTER_OK : -ENOMEM;
+    }
+    if (result == FASTER_OK) {
+        flog_committer_reset(log);
+        lock_enter(&log->flushing);
+        lock_enter(&log->lock);
+        go_on_at(log, copy, number);
+        lock_leave(&log->lock);
+        lock_leave(&log->flushing);
+    }
+    flog_end_call(log);
+    if (result == FASTER_OK) {
+        faster_flog_resume(log);
+    }
+    return result;
+}
