@@ -129,6 +129,56 @@ static int faulty_resize_file(const struct os *os, os_file file, uint64_t size) 
     return rule != NULL ? (int)rule->result : system->resize_file(system, file, size);
 }
 
+/* ---- parking -----------------------------------------------------------------------
+ */
+
+/* Stay until all that are parked are let go; ended by faulty_os_release. */
+static void park(const struct os *os) {
+    struct faulty_os *faulty = faulty_of(os);
+    os_lock_enter(&faulty->lock);
+    uint64_t round = faulty->rounds;
+    faulty->parked++;
+    os_condition_wake_all(&faulty->changed);
+    while (faulty->rounds == round) {
+        os_condition_wait(&faulty->changed, &faulty->lock, OS_FOREVER);
+    }
+    faulty->parked--;
+    os_lock_leave(&faulty->lock);
+}
+
+bool faulty_os_await(struct faulty_os *faulty, uint32_t parked, uint32_t timeout_ms) {
+    uint64_t begin = os_clock_ms(), past = 0;
+    os_lock_enter(&faulty->lock);
+    while (faulty->parked < parked && past < timeout_ms) {
+        os_condition_wait(&faulty->changed, &faulty->lock,
+                          (uint32_t)(timeout_ms - past));
+        past = os_clock_ms() - begin;
+    }
+    bool there = faulty->parked >= parked;
+    os_lock_leave(&faulty->lock);
+    return there;
+}
+
+void faulty_os_release(struct faulty_os *faulty) {
+    os_lock_enter(&faulty->lock);
+    faulty->rounds++;
+    os_condition_wake_all(&faulty->changed);
+    os_lock_leave(&faulty->lock);
+}
+
+/* As judge; a call that is parked is passed on afterwards. */
+static const struct faulty_rule *judge_parking(const struct os *os, uint32_t call) {
+    const struct faulty_rule *rule = judge(os, call);
+    if (rule != NULL && rule->result == FAULTY_PARK) {
+        park(os);
+        return NULL;
+    }
+    return rule;
+}
+
+/* ---- moving bytes ------------------------------------------------------------------
+ */
+
 /* How many bytes a call may move; 0 and less: do not ask the system at all. */
 static int64_t allowed(const struct faulty_rule *rule, uint64_t length) {
     if (rule != NULL && rule->result < (int64_t)length) {
@@ -139,7 +189,7 @@ static int64_t allowed(const struct faulty_rule *rule, uint64_t length) {
 
 static int64_t faulty_read_file(const struct os *os, os_file file, void *buffer,
                                 uint64_t length, uint64_t position) {
-    int64_t most = allowed(judge(os, FAULTY_READ_FILE), length);
+    int64_t most = allowed(judge_parking(os, FAULTY_READ_FILE), length);
     const struct os *system = faulty_of(os)->system;
     return most <= 0
                ? most
@@ -148,7 +198,7 @@ static int64_t faulty_read_file(const struct os *os, os_file file, void *buffer,
 
 static int64_t faulty_write_file(const struct os *os, os_file file, const void *buffer,
                                  uint64_t length, uint64_t position) {
-    int64_t most = allowed(judge(os, FAULTY_WRITE_FILE), length);
+    int64_t most = allowed(judge_parking(os, FAULTY_WRITE_FILE), length);
     const struct os *system = faulty_of(os)->system;
     return most <= 0
                ? most
@@ -156,7 +206,7 @@ static int64_t faulty_write_file(const struct os *os, os_file file, const void *
 }
 
 static int faulty_sync_file(const struct os *os, os_file file) {
-    const struct faulty_rule *rule = judge(os, FAULTY_SYNC_FILE);
+    const struct faulty_rule *rule = judge_parking(os, FAULTY_SYNC_FILE);
     const struct os *system = faulty_of(os)->system;
     return rule != NULL ? (int)rule->result : system->sync_file(system, file);
 }
@@ -179,14 +229,31 @@ static const struct os FAULTY = {
     .sync_file = faulty_sync_file,
 };
 
-void faulty_os_init(struct faulty_os *faulty, const struct os *system) {
+int faulty_os_init(struct faulty_os *faulty, const struct os *system) {
+    int status = os_lock_init(&faulty->lock);
+    if (status != 0) {
+        return status;
+    }
+    status = os_condition_init(&faulty->changed);
+    if (status != 0) {
+        os_lock_destroy(&faulty->lock);
+        return status;
+    }
     faulty->os = FAULTY;
     faulty->system = system;
     faulty->rules_used = 0;
+    faulty->parked = 0;
+    faulty->rounds = 0;
     for (uint32_t i = 0; i < FAULTY_CALLS; i++) {
         /* relaxed: nobody else knows the struct yet */
         atomic_store_explicit(&faulty->calls[i], 0, memory_order_relaxed);
     }
+    return 0;
+}
+
+void faulty_os_destroy(struct faulty_os *faulty) {
+    os_condition_destroy(&faulty->changed);
+    os_lock_destroy(&faulty->lock);
 }
 
 int faulty_os_add(struct faulty_os *faulty, const struct faulty_rule *rule) {

@@ -11,15 +11,17 @@
  *   A rule names a kind of call, which calls of that kind it means, counted from 1, and
  *   what they give: an error, without asking the system; or, for reads and writes, how
  *   many bytes at most the system is asked to move; or, for align_file, the alignment;
- *   or, for measure_file, that the file has lost its name since it was opened.  The
- *   first rule that fits a call decides.
+ *   or, for measure_file, that the file has lost its name since it was opened.  A read,
+ *   write or sync of a file may also be parked: the caller stays in it until all that
+ *   are parked are let go, and then the system is asked.  The first rule that fits a
+ *   call decides.
  *
  * Invariants
  *   I1  A call that no rule names is passed on unchanged.
  *   I2  The struct begins with its struct os.
- * Ordering   none: the counts only have to be unique
- * Progress   as the system
- * Threads    any; rules are set before the first call
+ * Ordering   none: the counts only have to be unique; a lock guards who is parked
+ * Progress   as the system; a parked call blocks until it is let go
+ * Threads    any; rules are set before the first call that they mean
  * Errors     what the rules say
  * Limits     FAULTY_RULES rules
  * Source     none
@@ -31,6 +33,9 @@
 #include <stdatomic.h>
 
 #include "os.h"
+
+/* What a rule gives that parks the caller. */
+#define FAULTY_PARK INT64_MIN
 
 enum faulty_call {
     FAULTY_MAKE_DIRECTORY,
@@ -57,7 +62,7 @@ struct faulty_rule {
     uint32_t call; /* enum faulty_call */
     uint64_t first;
     uint64_t count;
-    int64_t result; /* -errno, or a number of bytes */
+    int64_t result; /* -errno, or a number of bytes, or FAULTY_PARK */
 };
 
 struct faulty_os {
@@ -66,13 +71,26 @@ struct faulty_os {
     uint32_t rules_used;
     struct faulty_rule rules[FAULTY_RULES];
     _Atomic uint64_t calls[FAULTY_CALLS];
+
+    struct os_lock lock;         /* guards the rest */
+    struct os_condition changed; /* woken for each change */
+    uint32_t parked;
+    uint64_t rounds; /* how often those that were parked were let go */
 };
 
-/* Stand in front of a system, without rules yet. */
-void faulty_os_init(struct faulty_os *faulty, const struct os *system);
+/* Stand in front of a system, without rules yet.  Errors: those of a lock. */
+int faulty_os_init(struct faulty_os *faulty, const struct os *system);
+/* No call is in it any more. */
+void faulty_os_destroy(struct faulty_os *faulty);
 
 /* -EINVAL for a kind that does not exist, -ENOSPC for too many. */
 int faulty_os_add(struct faulty_os *faulty, const struct faulty_rule *rule);
+
+/* Whether so many calls are parked before the time is over. */
+bool faulty_os_await(struct faulty_os *faulty, uint32_t parked, uint32_t timeout_ms);
+
+/* Let go all that are parked. */
+void faulty_os_release(struct faulty_os *faulty);
 
 /* How many calls of a kind there were. */
 uint64_t faulty_os_calls(const struct faulty_os *faulty, uint32_t call);

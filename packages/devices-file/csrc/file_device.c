@@ -14,7 +14,8 @@ struct request {
     struct faster_completion completion;
     uint64_t offset;
     uint64_t length;
-    uint8_t *buffer; /* written to only by reads */
+    uint8_t *buffer;  /* written to only by reads */
+    uintptr_t thread; /* that submitted it (os_thread_id) */
     int kind;
 };
 
@@ -24,8 +25,12 @@ struct queue {
     struct request *last;
 };
 
-/* Requests are made in slabs, which live as long as the device. */
-enum { SLAB_SIZE = 256 };
+enum {
+    SLAB_SIZE = 256, /* requests are made in slabs, which live as long as the device */
+    GATHER_MAX = 16, /* transfers that are handed on without a call of poll: enough to
+                      * pay for waking threads, and few beside what the threads do */
+    LOOK_MAX = 32    /* transfers that a waiting thread looks through for its own */
+};
 
 struct slab {
     struct slab *next;
@@ -41,12 +46,15 @@ struct file_device {
     struct os_thread pool[FILE_DEVICE_THREADS_MAX];
 
     struct os_lock lock;            /* guards the rest */
-    struct os_condition work;       /* woken for each request, and for the end */
+    struct os_condition work;       /* posted once for each thread that is called */
     struct os_condition completion; /* woken when something was completed */
     struct queue transfers;
+    uint64_t queued; /* transfers in it */
     struct queue syncs;
     bool syncing; /* one thread runs a sync */
     bool stopping;
+    uint32_t idle;      /* threads of the pool that have nothing to do */
+    uint32_t called;    /* so many of them are to look again (I5) */
     uint32_t waiting;   /* threads that sleep in wait or close */
     uint64_t in_flight; /* submitted and not counted as completed */
     uint64_t completed;
@@ -69,10 +77,19 @@ static void queue_push(struct queue *queue, struct request *request) {
     queue->last = request;
 }
 
-static struct request *queue_pop(struct queue *queue) {
-    struct request *request = queue->first;
-    if (request != NULL) {
+/* Take out the request behind `before`, or the first one for NULL. */
+static struct request *queue_take(struct queue *queue, struct request *before) {
+    struct request *request = before == NULL ? queue->first : before->next;
+    if (request == NULL) {
+        return NULL;
+    }
+    if (before == NULL) {
         queue->first = request->next;
+    } else {
+        before->next = request->next;
+    }
+    if (queue->last == request) {
+        queue->last = before;
     }
     return request;
 }
@@ -96,6 +113,20 @@ static int make_requests(struct file_device *device) {
     return 0;
 }
 
+static bool may_sync(const struct file_device *device) {
+    return device->syncs.first != NULL && !device->syncing;
+}
+
+/* Hand on what was gathered: call as many threads as there is work for, but those that
+ * are called already.  Busy ones look by themselves.  Inside the lock. */
+static void call_pool(struct file_device *device) {
+    uint64_t wanted = device->queued + (may_sync(device) ? 1u : 0u);
+    while (device->called < device->idle && device->called < wanted) {
+        device->called++;
+        os_condition_wake_one(&device->work);
+    }
+}
+
 static int submit(struct file_device *device, const struct request *wanted) {
     int status = 0;
     os_lock_enter(&device->lock);
@@ -106,10 +137,19 @@ static int submit(struct file_device *device, const struct request *wanted) {
         struct request *request = device->unused;
         device->unused = request->next;
         *request = *wanted;
-        bool sync = request->kind == KIND_SYNC;
-        queue_push(sync ? &device->syncs : &device->transfers, request);
+        request->thread = os_thread_id();
         device->in_flight++;
-        os_condition_wake_one(&device->work);
+        if (request->kind == KIND_SYNC) {
+            queue_push(&device->syncs, request);
+        } else {
+            queue_push(&device->transfers, request);
+            device->queued++;
+        }
+        /* Who reads may have other things to do before it polls; who writes and syncs
+         * waits for both. */
+        if (request->kind == KIND_READ || device->queued >= GATHER_MAX) {
+            call_pool(device);
+        }
     }
     os_lock_leave(&device->lock);
     return status;
@@ -131,7 +171,7 @@ static void complete(struct file_device *device, struct request *request, int st
     os_lock_leave(&device->lock);
 }
 
-/* ---- what the threads do -----------------------------------------------------------
+/* ---- carrying out ------------------------------------------------------------------
  */
 
 static struct transfer transfer_of(const struct file_device *device,
@@ -195,58 +235,78 @@ static void run_write(struct file_device *device, struct request *request) {
     complete(device, request, status, done);
 }
 
-/* Sync once for all that have gathered (I2). */
+/* Sync once for all that have gathered (I2).  The next one may begin before these are
+ * told: whoever is woken by one of them may want to run it. */
 static void run_syncs(struct file_device *device, struct request *first) {
     int status = segments_sync(device->segments);
+    os_lock_enter(&device->lock);
+    device->syncing = false;
+    os_lock_leave(&device->lock);
     while (first != NULL) {
         struct request *next = first->next;
         complete(device, first, status, 0);
         first = next;
     }
-    os_lock_enter(&device->lock);
-    device->syncing = false;
-    if (device->syncs.first != NULL) {
-        os_condition_wake_one(&device->work);
+}
+
+static void run(struct file_device *device, struct request *request) {
+    if (request->kind == KIND_SYNC) {
+        run_syncs(device, request);
+    } else if (request->kind == KIND_READ) {
+        run_read(device, request);
+    } else {
+        run_write(device, request);
     }
-    os_lock_leave(&device->lock);
 }
 
-/* Whether a thread has something to do.  Inside the lock. */
-static bool has_work(const struct file_device *device) {
-    bool may_sync = device->syncs.first != NULL && !device->syncing;
-    return device->transfers.first != NULL || may_sync || device->stopping;
+/* Take all syncs that have gathered; none runs.  Inside the lock. */
+static struct request *take_syncs(struct file_device *device) {
+    struct request *first = device->syncs.first;
+    device->syncs.first = NULL;
+    device->syncing = true;
+    return first;
 }
 
-/* Take all syncs, or one other request, or NULL at the end.  Inside the lock. */
+/* As queue_take.  Inside the lock. */
+static struct request *take_transfer(struct file_device *device,
+                                     struct request *before) {
+    struct request *request = queue_take(&device->transfers, before);
+    device->queued -= request != NULL ? 1u : 0u;
+    return request;
+}
+
+/* ---- the pool ----------------------------------------------------------------------
+ */
+
+/* Take all syncs, or one transfer, or NULL.  Inside the lock. */
 static struct request *take_work(struct file_device *device) {
-    if (device->syncs.first != NULL && !device->syncing) {
-        struct request *first = device->syncs.first;
-        device->syncs.first = NULL;
-        device->syncing = true;
-        return first;
+    return may_sync(device) ? take_syncs(device) : take_transfer(device, NULL);
+}
+
+/* Sleep until this thread, or another one in its place, is called.  Inside the lock. */
+static void sleep_until_called(struct file_device *device) {
+    device->idle++;
+    while (device->called == 0 && !device->stopping) {
+        os_condition_wait(&device->work, &device->lock, OS_FOREVER);
     }
-    return queue_pop(&device->transfers);
+    device->called -= device->called > 0 ? 1u : 0u;
+    device->idle--;
 }
 
 static void run_pool(void *context) {
     struct file_device *device = context;
     for (;;) {
         os_lock_enter(&device->lock);
-        while (!has_work(device)) {
-            os_condition_wait(&device->work, &device->lock, OS_FOREVER);
-        }
         struct request *request = take_work(device);
+        while (request == NULL && !device->stopping) {
+            sleep_until_called(device);
+            request = take_work(device);
+        }
         os_lock_leave(&device->lock);
         if (request == NULL) {
             return;
         }
-        if (request->kind == KIND_SYNC) {
-            run_syncs(device, request);
-        } else if (request->kind == KIND_READ) {
-            run_read(device, request);
-        } else {
-            run_write(device, request);
-        }
+        run(device, request);
     }
 }
 
@@ -318,9 +378,50 @@ static int file_poll(void *context) {
         return status;
     }
     os_lock_enter(&device->lock);
+    call_pool(device);
     int count = report(device);
     os_lock_leave(&device->lock);
     return count;
+}
+
+static bool has_sync_of(const struct file_device *device, uintptr_t thread) {
+    const struct request *each = device->syncs.first;
+    for (int i = 0; i < LOOK_MAX && each != NULL && each->thread != thread; i++) {
+        each = each->next;
+    }
+    return each != NULL && each->thread == thread;
+}
+
+/* Take the oldest transfer that a thread has submitted itself, or the syncs if one of
+ * them is its own, or NULL (I4).  Inside the lock. */
+static struct request *take_own(struct file_device *device, uintptr_t thread) {
+    struct request *before = NULL;
+    struct request *each = device->transfers.first;
+    for (int i = 0; i < LOOK_MAX && each != NULL; i++) {
+        if (each->thread == thread) {
+            return take_transfer(device, before);
+        }
+        before = each;
+        each = each->next;
+    }
+    bool sync = may_sync(device) && has_sync_of(device, thread);
+    return sync ? take_syncs(device) : NULL;
+}
+
+/* Carry out a request of the calling thread, which would otherwise sleep while a thread
+ * of the pool does it: waking one and being woken cost as much as a short write.
+ * Inside the lock, which is left meanwhile. */
+static bool help(struct file_device *device) {
+    struct request *own = take_own(device, os_thread_id());
+    call_pool(device);
+    if (own == NULL) {
+        return false;
+    }
+    os_lock_leave(&device->lock);
+    run(device, own);
+    os_lock_enter(&device->lock);
+    call_pool(device); /* syncs that could not be taken while this one ran */
+    return true;
 }
 
 /* Sleep until something is completed that was not when this began, nothing is in
@@ -344,7 +445,9 @@ static int file_wait(void *context, uint32_t timeout_ms) {
         return status;
     }
     os_lock_enter(&device->lock);
-    if (device->completed == device->reported) {
+    if (device->completed != device->reported || timeout_ms == 0) {
+        call_pool(device);
+    } else if (!help(device)) {
         sleep_until_completed(device, timeout_ms);
     }
     int count = report(device);
@@ -358,6 +461,7 @@ static int file_wait(void *context, uint32_t timeout_ms) {
 /* Let the threads end when nothing is in flight any more. */
 static void stop_threads(struct file_device *device) {
     os_lock_enter(&device->lock);
+    call_pool(device);
     device->waiting++;
     while (device->in_flight > 0) {
         os_condition_wait(&device->completion, &device->lock, OS_FOREVER);
@@ -435,12 +539,13 @@ no_lock:
 static void fill_table(struct file_device *context, bool read_only,
                        struct faster_device *device) {
     struct segments_geometry geometry = segments_geometry(context->segments);
+    uint64_t promised = read_only ? FASTER_DEVICE_SHARED
+                                  : FASTER_DEVICE_TRUNCATES | FASTER_DEVICE_FLUSHES;
     *device = (struct faster_device){
         .abi = FASTER_DEVICE_ABI,
         .size = sizeof *device,
         .context = context,
-        .capabilities = read_only ? FASTER_DEVICE_SHARED
-                                  : FASTER_DEVICE_TRUNCATES | FASTER_DEVICE_FLUSHES,
+        .capabilities = promised | FASTER_DEVICE_DRIVEN,
         .sector_size = geometry.sector_size,
         .alignment = geometry.alignment,
         .read = file_read,
@@ -460,7 +565,7 @@ int file_device_open(const struct segments_settings *settings, uint32_t threads,
     if (threads == 0 || threads > FILE_DEVICE_THREADS_MAX) {
         return -EINVAL;
     }
-    struct file_device *opened;
+    struct file_device *opened = NULL;
     int status = os_fork_watch();
     if (status == 0) {
         status = file_new(&opened);

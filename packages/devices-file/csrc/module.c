@@ -59,8 +59,9 @@ void file_free(void *device) { free(device); }
 
 void *file_faults_new(void) {
     struct faulty_os *faulty = malloc(sizeof *faulty);
-    if (faulty != NULL) {
-        faulty_os_init(faulty, os_system());
+    if (faulty != NULL && faulty_os_init(faulty, os_system()) != 0) {
+        free(faulty);
+        return NULL;
     }
     return faulty;
 }
@@ -76,4 +77,13 @@ uint64_t file_faults_calls(const void *faults, uint32_t call) {
     return faulty_os_calls(faults, call);
 }
 
-void file_faults_free(void *faults) { free(faults); }
+int file_faults_await(void *faults, uint32_t parked, uint32_t timeout_ms) {
+    return faulty_os_await(faults, parked, timeout_ms) ? 1 : 0;
+}
+
+void file_faults_release(void *faults) { faulty_os_release(faults); }
+
+void file_faults_free(void *faults) {
+    faulty_os_destroy(faults);
+    free(faults);
+}

@@ -56,6 +56,9 @@ void *file_faults_new(void);
 int file_faults_add(void *faults, uint32_t call, uint64_t first, uint64_t count,
                     int64_t result);
 uint64_t file_faults_calls(const void *faults, uint32_t call);
+/* Whether so many calls are parked before the time is over. */
+int file_faults_await(void *faults, uint32_t parked, uint32_t timeout_ms);
+void file_faults_release(void *faults);
 void file_faults_free(void *faults);
 
 #endif

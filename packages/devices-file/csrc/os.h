@@ -144,6 +144,8 @@ struct os_thread {
 int os_thread_start(struct os_thread *thread, void (*run)(void *context),
                     void *context);
 void os_thread_join(struct os_thread *thread);
+/* A number that no other thread has which lives at the same time. */
+uintptr_t os_thread_id(void);
 
 /* Milliseconds of a clock that never goes back. */
 uint64_t os_clock_ms(void);

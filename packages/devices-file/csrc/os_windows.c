@@ -460,6 +460,8 @@ void os_thread_join(struct os_thread *thread) {
     (void)CloseHandle(thread->handle);
 }
 
+uintptr_t os_thread_id(void) { return (uintptr_t)GetCurrentThreadId(); }
+
 uint64_t os_clock_ms(void) { return (uint64_t)GetTickCount64(); }
 
 int os_fork_watch(void) { return 0; }

@@ -66,7 +66,7 @@ def test_nothing_changes(written: Path, direct: object) -> None:
     before = stamps(written)
     device, faults = faulty(written, read_only=True, direct=direct)
     with device:
-        assert device.facts.capabilities == {"shared"}
+        assert device.facts.capabilities == {"shared", "driven"}
         assert device.get(0, len(DATA)) == DATA
         assert device.put(0, bytes(HEADER)) == -errno.EROFS
         assert device.put(3 * SEGMENT, bytes(HEADER)) == -errno.EROFS

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import random
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +17,12 @@ from pyfaster.testing import Probe
 UNIT = 4096
 THREADS = 6
 TURNS = 150
+HERE = Path(__file__).parent
+SOURCES = HERE.parent / "csrc"
+COMPILER = shutil.which("cc")
+
+#: Sources that are not the device's, or another system's.
+OTHERS = {"module.c", "os_macos.c", "os_windows.c"}
 
 
 def work(device: Probe, number: int, seed: int) -> None:
@@ -93,3 +101,27 @@ def test_more_requests_than_usual(place: Path) -> None:
         tickets = [device.write(n % 16 * UNIT, bytes(UNIT)) for n in range(3_000)]
         codes = {device.wait(ticket).completions for ticket in tickets}
         assert codes == {1}
+
+
+@pytest.mark.once
+@pytest.mark.slow
+@pytest.mark.fault("F01")
+@pytest.mark.fault("F05")
+@pytest.mark.fault("F77")
+@pytest.mark.skipif(
+    COMPILER is None or not Path("/proc/self").exists(),
+    reason="this system has no compiler, or is not Linux",
+)
+@pytest.mark.parametrize("checks", ["thread", "address,undefined"])
+def test_threads_under_faults(tmp_path: Path, checks: str) -> None:
+    """Every request of four threads ends once, with its bytes, whatever goes wrong."""
+    program = tmp_path / "torture"
+    files = [str(path) for path in SOURCES.glob("*.c") if path.name not in OTHERS]
+    flags = ["-O1", "-g", "-std=c11", "-D_GNU_SOURCE", f"-fsanitize={checks}"]
+    building = [str(COMPILER), *flags, f"-I{SOURCES}", str(HERE / "torture.c")]
+    subprocess.run([*building, *files, "-lpthread", "-o", str(program)], check=True)
+    for seed in range(1, 4):
+        print("seed", seed)
+        running = [str(program), str(tmp_path / "store"), str(seed), "40"]
+        ran = subprocess.run(running, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout + ran.stderr

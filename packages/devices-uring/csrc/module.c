@@ -114,6 +114,7 @@ void uring_facts(void *device, struct uring_facts *facts) {
         .excess = figures.excess,
         .overflows = figures.overflows,
         .keeper = figures.keeper,
+        .helped = figures.helped,
     };
 }
 
@@ -160,6 +161,8 @@ void uring_script_results(void *script, uint32_t count) {
 void uring_script_hide(void *script, uint32_t features) {
     script_hide(script, features);
 }
+
+void uring_script_performs(void *script) { script_performs(script); }
 
 void uring_script_counts(void *script, struct uring_counts *counts) {
     struct script_counts found;

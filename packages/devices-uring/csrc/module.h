@@ -52,6 +52,7 @@ struct uring_facts {
     uint64_t excess;
     uint64_t overflows;
     uint64_t keeper;
+    uint64_t helped;
 };
 
 /* Why a device could not be opened, when its status is not all. */
@@ -97,6 +98,7 @@ int uring_script_answer(void *script, uint32_t call, int32_t answer);
 int uring_script_rule(void *script, const struct uring_rule *rule);
 void uring_script_results(void *script, uint32_t count);
 void uring_script_hide(void *script, uint32_t features);
+void uring_script_performs(void *script);
 void uring_script_counts(void *script, struct uring_counts *counts);
 void uring_script_free(void *script);
 

@@ -282,6 +282,8 @@ void os_thread_join(struct os_thread *thread) {
     (void)pthread_join(thread->handle, NULL);
 }
 
+uintptr_t os_thread_id(void) { return (uintptr_t)pthread_self(); }
+
 uint64_t os_clock_ms(void) {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);

@@ -45,10 +45,26 @@ static int system_configure(void *context, int fd, uint32_t what, void *argument
     return result < 0 ? -errno : (int)result;
 }
 
+static int32_t system_perform(void *context, const struct io_uring_sqe *entry) {
+    (void)context;
+    void *buffer = (void *)(uintptr_t)entry->addr;
+    off_t position = (off_t)entry->off;
+    ssize_t moved = -1;
+    if (entry->opcode == IORING_OP_READ) {
+        moved = pread(entry->fd, buffer, entry->len, position);
+    } else if (entry->opcode == IORING_OP_WRITE) {
+        moved = pwrite(entry->fd, buffer, entry->len, position);
+    } else {
+        moved = fdatasync(entry->fd);
+    }
+    return moved < 0 ? -errno : (int32_t)moved;
+}
+
 const struct ring_calls ring_system = {
     .setup = system_setup,
     .enter = system_enter,
     .configure = system_configure,
+    .perform = system_perform,
 };
 
 static int configure(struct ring *ring, uint32_t what, void *argument, uint32_t count) {

@@ -68,6 +68,8 @@ struct ring_calls {
                  uint32_t flags, const struct io_uring_getevents_arg *argument);
     int (*configure)(void *context, int fd, uint32_t what, void *argument,
                      uint32_t count);
+    /* Do at once what an entry asks for; bytes or -errno.  NULL: nobody does. */
+    int32_t (*perform)(void *context, const struct io_uring_sqe *entry);
     /* Change a result, or say false for one that is to get lost; NULL: as they are. */
     bool (*result)(void *context, struct ring_result *result);
     void *context;

@@ -57,6 +57,8 @@ void script_hide(struct script *script, uint32_t features) {
     os_lock_leave(&script->lock);
 }
 
+void script_performs(struct script *script) { script->performs = true; }
+
 void script_counts(struct script *script, struct script_counts *counts) {
     os_lock_enter(&script->lock);
     *counts = script->counts;
@@ -203,11 +205,25 @@ static bool scripted_result(void *context, struct ring_result *result) {
     return kept;
 }
 
+static int32_t scripted_perform(void *context, const struct io_uring_sqe *entry) {
+    struct script *script = context;
+    struct io_uring_sqe bent = *entry;
+    os_lock_enter(&script->lock);
+    script->counts.seen[entry->opcode & 63u]++;
+    bend(script, &bent);
+    os_lock_leave(&script->lock);
+    bool empty = bent.opcode == IORING_OP_NOP;
+    int32_t moved = empty ? 0 : ring_system.perform(NULL, &bent);
+    struct ring_result result = {.user_data = entry->user_data, .result = moved};
+    return scripted_result(script, &result) ? result.result : moved;
+}
+
 struct ring_calls script_calls(struct script *script) {
     return (struct ring_calls){
         .setup = scripted_setup,
         .enter = scripted_enter,
         .configure = scripted_configure,
+        .perform = script->performs ? scripted_perform : NULL,
         .result = scripted_result,
         .context = script,
     };

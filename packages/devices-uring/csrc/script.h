@@ -13,6 +13,7 @@
  *   the kernel is asked.  A rule meets the requests of one kind, after `skip` of them
  *   for `count` of them: it makes them shorter, so that the kernel itself does less, or
  *   it turns them into empty ones and gives them a result, or it loses their result.
+ *   Plain calls in a request's place are only made when a script says so.
  *
  * Invariants
  *   I1  A request with a scripted result, but for a lost one, never reaches a file.
@@ -76,6 +77,7 @@ struct script {
     uint32_t looked; /* requests below were looked at (I2) */
     uint32_t results_true;
     uint32_t features_hidden;
+    bool performs; /* set before the device is opened */
     struct script_counts counts;
 };
 
@@ -90,6 +92,9 @@ int script_rule(struct script *script, const struct script_rule *rule);
 void script_results(struct script *script, uint32_t count);
 /* Have setup deny these features. */
 void script_hide(struct script *script, uint32_t features);
+/* Let the device make plain calls, too, which the rules meet like requests; without
+ * this all that is asked goes through the ring.  A result of theirs cannot get lost. */
+void script_performs(struct script *script);
 void script_counts(struct script *script, struct script_counts *counts);
 
 /* What ring_open takes. */

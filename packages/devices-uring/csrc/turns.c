@@ -2,6 +2,7 @@
 /* turns.c: handing over, fetching, sleeping, and the keeper */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "uring_state.h"
 
@@ -59,6 +60,16 @@ void uring_queue(struct uring *uring, struct request *request) {
     if (uring->waiting.first != NULL || !place(uring, request)) {
         push(&uring->waiting, request);
         uring->figures.excess++;
+    }
+}
+
+void uring_let_go(struct uring *uring) {
+    struct request *held = uring->held;
+    uring->held = NULL;
+    if (held != NULL && uring->broken != 0) {
+        push(&uring->waiting, held); /* and fails there */
+    } else if (held != NULL) {
+        uring_queue(uring, held);
     }
 }
 
@@ -196,10 +207,15 @@ void uring_deliver(struct uring *uring, struct request *finished) {
     }
 }
 
-void uring_enter(struct uring *uring) {
+bool uring_enter(struct uring *uring, bool let_go) {
     os_lock_enter(&uring->lock);
     uring->inside++;
+    if (let_go) {
+        uring_let_go(uring);
+    }
+    bool any = gathered(uring) > 0;
     os_lock_leave(&uring->lock);
+    return any;
 }
 
 void uring_leave(struct uring *uring) {
@@ -351,11 +367,34 @@ static uint32_t sort_out(struct uring *uring, struct requests *finished,
 void uring_run_sync(struct uring *uring, struct request *sync) {
     struct requests finished = {0}, again = {0}, rest = {0}, lost = {0};
     if (request_begin_sync(uring, sync)) {
+        os_lock_enter(&uring->lock);
+        bool held = uring_hold(uring, sync);
+        os_lock_leave(&uring->lock);
+        if (held) {
+            return;
+        }
         push(&again, sync);
     } else {
         end_sync(uring, sync, &finished, &again);
     }
     (void)sort_out(uring, &finished, &again, &rest, &lost);
+}
+
+/* Decide by its result what becomes of a request. */
+static void judge(struct uring *uring, struct request *request, int32_t result,
+                  struct requests *finished, struct requests *again,
+                  struct requests *rest) {
+    switch (request_judge(uring, request, result)) {
+    case VERDICT_DONE:
+        end(uring, request, finished, again);
+        break;
+    case VERDICT_AGAIN:
+        push(again, request);
+        break;
+    case VERDICT_REST:
+        push(rest, request);
+        break;
+    }
 }
 
 /* Fetch one batch and tell of what ended. */
@@ -367,17 +406,7 @@ static uint32_t collect_batch(struct uring *uring, uint32_t *fetched) {
     os_lock_leave(&uring->lock);
     for (uint32_t i = 0; i < *fetched; i++) {
         struct request *request = (void *)(uintptr_t)results[i].user_data;
-        switch (request_judge(uring, request, results[i].result)) {
-        case VERDICT_DONE:
-            end(uring, request, &finished, &again);
-            break;
-        case VERDICT_AGAIN:
-            push(&again, request);
-            break;
-        case VERDICT_REST:
-            push(&rest, request);
-            break;
-        }
+        judge(uring, request, results[i].result, &finished, &again, &rest);
     }
     return sort_out(uring, &finished, &again, &rest, &lost);
 }
@@ -484,6 +513,54 @@ int uring_turn(struct uring *uring) {
         count = collect(uring); /* what the hand-over itself has finished */
     }
     return count == 0 ? status : (int)count;
+}
+
+/* ---- without the ring --------------------------------------------------------------
+ */
+
+bool uring_hold(struct uring *uring, struct request *request) {
+    bool small = request->kind == REQUEST_SYNC || request->length <= HOLD_MAX;
+    bool alone = uring->active == 1 && uring->broken == 0;
+    if (!small || !alone || uring->ring.calls.perform == NULL) {
+        return false;
+    }
+    request->thread = os_thread_id();
+    uring->held = request;
+    return true;
+}
+
+/* Take what is held, if nothing else is active and the calling thread's it is; else let
+ * it go. */
+static struct request *take_held(struct uring *uring) {
+    os_lock_enter(&uring->lock);
+    struct request *held = uring->held;
+    bool own = held != NULL && uring->active == 1 && held->thread == os_thread_id();
+    if (own) {
+        uring->held = NULL;
+        uring->figures.helped++;
+    } else {
+        uring_let_go(uring);
+    }
+    os_lock_leave(&uring->lock);
+    return own ? held : NULL;
+}
+
+/* What the first attempt leaves goes through the ring. */
+int uring_help(struct uring *uring) {
+    struct requests finished = {0}, again = {0}, rest = {0}, lost = {0};
+    struct request *held = take_held(uring);
+    if (held == NULL) {
+        return 0;
+    }
+    struct io_uring_sqe entry;
+    memset(&entry, 0, sizeof entry);
+    request_describe(held, &entry);
+    const struct ring_calls *calls = &uring->ring.calls;
+    int32_t result = calls->perform(calls->context, &entry);
+    judge(uring, held, result, &finished, &again, &rest);
+    uint32_t count = sort_out(uring, &finished, &again, &rest, &lost);
+    (void)hand_over_all(uring, &count); /* what others have gathered: V10 */
+    return (int)count;
 }
 
 /* ---- sleeping ----------------------------------------------------------------------

@@ -73,7 +73,7 @@ static int submit(struct uring *uring, struct request *prepared, bool begun) {
     }
     *request = *prepared;
     uint32_t count = 0;
-    if (begun) {
+    if (begun && !uring_hold(uring, request)) {
         uring_queue(uring, request);
         if (enough(uring)) {
             count = uring_take_gathered(uring);
@@ -183,11 +183,9 @@ static int uring_poll(void *context) {
     }
     /* Who only hands over may never look for the results; who has nothing to hand over
      * came to look. */
-    /* relaxed: a hint */
-    if (atomic_load_explicit(&uring->gathered, memory_order_relaxed) == 0) {
+    if (!uring_enter(uring, true)) {
         attend(uring);
     }
-    uring_enter(uring);
     int count = uring_turn(uring);
     uring_leave(uring);
     return count;
@@ -200,8 +198,11 @@ static int uring_wait(void *context, uint32_t timeout_ms) {
         return status;
     }
     attend(uring);
-    uring_enter(uring);
-    int count = uring_sleep(uring, timeout_ms, true);
+    (void)uring_enter(uring, timeout_ms == 0);
+    int count = timeout_ms > 0 ? uring_help(uring) : 0;
+    if (count == 0) {
+        count = uring_sleep(uring, timeout_ms, true);
+    }
     uring_leave(uring);
     return count;
 }
@@ -237,6 +238,7 @@ static void free_memory(struct uring *uring) {
 static void drain(struct uring *uring) {
     os_lock_enter(&uring->lock);
     uring->closing = true;
+    uring_let_go(uring);
     while (uring->active > 0) {
         os_lock_leave(&uring->lock);
         (void)uring_sleep(uring, CLOSE_WAIT_MS, true);

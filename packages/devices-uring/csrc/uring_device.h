@@ -11,6 +11,8 @@
  * Model
  *   A request is a slot of a pool:
  *
+ *          +----> held, carried out by its submitter ---+
+ *          |       |                                    v
  *        free --> gathered --> in the kernel --> judged --> done() --> free
  *                    ^   ^            |             |
  *                    |   +- no room --+             |
@@ -19,6 +21,11 @@
  *   Judging decides between the end, the rest of a short transfer, and another try.  A
  *   sync is such a request too: it flushes one file after the other.  One sync runs at
  *   a time; those that come meanwhile all share the next one.
+ *
+ *   A ring gains nothing for a single request: the kernel has a thread of its own flush
+ *   the file, and being woken by it costs as much as a short write.  So a sync or small
+ *   transfer that is submitted when nothing else is active is held, and if the thread
+ *   that submitted it waits and it is still alone, that thread makes the plain call.
  *
  *   Whoever polls or waits does the work.  A thread of the device, the keeper, does it
  *   when nobody else does: it looks once a millisecond while others attend to results,
@@ -65,6 +72,7 @@ struct uring_figures {
     uint64_t excess;    /* requests that had to wait for room */
     uint64_t overflows; /* times the kernel had more results than room */
     uint64_t keeper;    /* results that nobody but the keeper fetched */
+    uint64_t helped;    /* requests that their submitter carried out itself, waiting */
     uint32_t depth;     /* requests in the kernel at most */
     uint32_t alignment;
     uint32_t sector_size;

@@ -16,6 +16,9 @@
  *   I3  gathered counts published entries that no thread is handing over.  Whoever
  *       takes it to zero may have the kernel take so many: if the kernel has as many
  *       left to take as are gathered, no thread can make it take one.
+ *   I4  A request is held only from a moment on when it was the only one that is
+ *       active.  Whoever polls, and whoever waits but cannot carry it out, queues it;
+ *       the keeper does not, for nobody relies on it before (device.h V10).
  *
  * Ordering   The lock, and none for the two hints.
  * Progress   The lock is held over no system call and no call of done().
@@ -47,7 +50,8 @@ enum {
     IDLE_LOOKS = 32, /* without anything to do, before the keeper sleeps for good */
     SLICE_MS = 100,  /* of a sleep in the kernel; bounds what a lost wake-up costs */
     SLOTS_AT_ONCE = 256,
-    RESERVED = 2 /* results that are not of requests: a wake-up and a mark */
+    HOLD_MAX = 64 << 10, /* bytes of a transfer for whose sake a thread may be away */
+    RESERVED = 2         /* results that are not of requests: a wake-up and a mark */
 };
 
 enum request_kind { REQUEST_READ = 1, REQUEST_WRITE = 2, REQUEST_SYNC = 3 };
@@ -60,6 +64,7 @@ struct request {
     uint64_t length;
     uint64_t moved;
 
+    uintptr_t thread; /* of one that is held: who submitted it */
     uint32_t kind;
     uint32_t tries;  /* of the part that is under way */
     uint32_t asked;  /* bytes of it */
@@ -113,6 +118,7 @@ struct uring {
     bool woken; /* a wake-up is under way */
     struct request *free;
     struct slots *slots;
+    struct request *held;    /* I4; or NULL */
     struct requests waiting; /* for room in the ring */
     struct requests resting; /* after an error that passes, until rest_end_ms */
     uint64_t rest_end_ms;
@@ -182,8 +188,17 @@ int uring_turn(struct uring *uring);
 int uring_sleep(struct uring *uring, uint32_t timeout_ms, bool attend);
 /* Run a sync that is the only one, and those that come meanwhile. */
 void uring_run_sync(struct uring *uring, struct request *sync);
-/* Count a thread that is inside the device: close waits for it. */
-void uring_enter(struct uring *uring);
+/* Keep a request for its submitter to carry out, if that is worth it.  Inside the
+ * lock. */
+bool uring_hold(struct uring *uring, struct request *request);
+/* Queue what is held.  Inside the lock. */
+void uring_let_go(struct uring *uring);
+/* Carry out what is held if it is the calling thread's and alone, else let it go.
+ * Returns how many requests ended. */
+int uring_help(struct uring *uring);
+/* Count a thread that is inside the device: close waits for it.  `let_go`: queue what
+ * is held.  Returns whether something was gathered. */
+bool uring_enter(struct uring *uring, bool let_go);
 void uring_leave(struct uring *uring);
 /* Begin the keeper.  Inside the lock. */
 int uring_start_keeper(struct uring *uring);

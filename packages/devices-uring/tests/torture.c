@@ -3,8 +3,10 @@
  * torture.c: threads that write, read, sync, poll and wait at once
  *
  * Each thread owns every n-th block, writes it with a pattern of its number and the
- * round, and reads it back, many blocks at a time; some poll, and some wait.  A script
- * makes the kernel refuse, shorten and fail some requests meanwhile.
+ * round, and reads it back, many blocks at a time; some poll, and some wait.  Between
+ * its rounds it writes and syncs one block, and waits for each.  A script makes the
+ * kernel refuse, shorten and fail some requests meanwhile; with an odd seed it lets the
+ * device make plain calls, too.
  * Built and run by test_torture.py, under ThreadSanitizer where there is one.
  *
  *   torture DIRECTORY SEED ROUNDS
@@ -135,10 +137,36 @@ static void run_round(struct worker *worker, uint32_t round) {
     }
 }
 
+/* What a durable log does: one write, and one sync behind it. */
+static void run_single(struct worker *worker) {
+    struct faster_device *device = worker->device;
+    struct slot *slot = &worker->slots[0];
+    uint64_t block = (uint64_t)roll(worker, BLOCKS) * THREADS + worker->number;
+    memset(slot->buffer, 0x55, BLOCK);
+    arm(slot);
+    int status = device->write(device->context, block * BLOCK, slot->buffer, BLOCK,
+                               &slot->completion);
+    if (status != 0) {
+        die("single write", status);
+    }
+    wait_for(worker, 1);
+    worker->failures += status_of(worker, 0) != FASTER_DEVICE_DONE;
+    arm(slot);
+    status = device->sync(device->context, &slot->completion);
+    if (status != 0) {
+        die("single sync", status);
+    }
+    wait_for(worker, 1);
+    if (status_of(worker, 0) != FASTER_DEVICE_DONE) {
+        die("synced", status_of(worker, 0));
+    }
+}
+
 static void *run(void *argument) {
     struct worker *worker = argument;
     for (uint32_t round = 0; round < worker->rounds; round++) {
         run_round(worker, round);
+        run_single(worker);
     }
     return NULL;
 }
@@ -170,6 +198,9 @@ int main(int count, char **texts) {
     (void)printf("seed %llu\n", (unsigned long long)seed);
     struct script *script = script_new();
     plan(script);
+    if (seed % 2 != 0) {
+        script_performs(script);
+    }
     struct ring_calls calls = script_calls(script);
     struct uring_settings settings = {
         .segments = {.path = texts[1],

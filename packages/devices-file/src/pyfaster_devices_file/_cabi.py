@@ -38,6 +38,9 @@ CALLS = (
     "sync_file",
 )
 
+#: A result that parks the caller until it is let go; for reads, writes and syncs.
+PARK = -(1 << 63)
+
 _FOR_EVER = (1 << 64) - 1
 
 
@@ -87,7 +90,7 @@ class Faults:
         Args:
             call: One of `CALLS`.
 
-            result: -errno, or how many bytes at most are moved.
+            result: -errno, or how many bytes at most are moved, or `PARK`.
 
             first: The first call that is meant, counted from 1.
 
@@ -98,6 +101,18 @@ class Faults:
         status = lib.file_faults_add(self.c, number, first, many, result)
         if status < 0:
             raise error_for(status, "faults")
+
+    def parked(self, count: int, timeout_ms: int = 60_000) -> bool:
+        """
+        Wait until so many calls are parked; whether they are.
+        """
+        return bool(lib.file_faults_await(self.c, count, timeout_ms))
+
+    def release(self) -> None:
+        """
+        Let go all calls that are parked.
+        """
+        lib.file_faults_release(self.c)
 
     def calls(self, call: str) -> int:
         """

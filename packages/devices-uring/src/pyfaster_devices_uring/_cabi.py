@@ -80,6 +80,8 @@ class Facts:
         overflows: Times that the kernel had more results than room.
 
         keeper: Requests that the device's own thread has ended.
+
+        helped: Requests that their submitter has carried out itself, in wait.
     """
 
     open: bool
@@ -97,6 +99,7 @@ class Facts:
     excess: int
     overflows: int
     keeper: int
+    helped: int
 
 
 _FLAGS = ("open", "direct", "restricted")
@@ -162,6 +165,13 @@ class Script:
         Deny these features of the kernel.
         """
         lib.uring_script_hide(self.c, features)
+        return self
+
+    def performs(self) -> Script:
+        """
+        Let the device make plain calls, too; the rules meet them. Before it is opened.
+        """
+        lib.uring_script_performs(self.c)
         return self
 
     def calls(self, call: str) -> int:
