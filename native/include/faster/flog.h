@@ -93,7 +93,8 @@ void faster_flog_free(struct faster_flog *log);
 
 /*
  * Append one entry; it is durable once something commits up to `*end` or further.
- * `data` may be NULL when size is 0.  Allocates: no.  Blocks: no.
+ * `data` may be NULL when size is 0; it does not change meanwhile.  Allocates: no.
+ * Blocks: no.
  * Outcomes: FASTER_OK; FASTER_RETRY when there is no room now: call faster_flog_wait
  * and try again.
  * Errors: FASTER_E_VALUE_SIZE above faster_flog_payload_max, why writing has stopped.
@@ -112,7 +113,7 @@ struct faster_flog_batch {
 };
 
 /*
- * Append many entries, in order.  *done is how many were appended, *end as above; call
+ * Append many entries, in order; their bytes may change meanwhile.  *done is how many were appended, *end as above; call
  * again with the rest after FASTER_E_TIMEOUT.  An atomic batch is appended whole or not
  * at all, and takes no more than a page.
  * Blocks: yes, for room, up to timeout_ms.

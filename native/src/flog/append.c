@@ -167,8 +167,8 @@ static void put_run(struct faster_flog *log, const struct faster_flog_batch *bat
     for (uint64_t i = run->from; i < run->until; i++) {
         uint64_t size = size_of(batch, i);
         const uint8_t *from = size != 0 ? data + batch->offsets[i] : NULL;
-        entry_put(place_of(log, address), log->life_seed, address,
-                  entry_word(size, ENTRY_DATA, log->generation), from, size);
+        entry_put_copy(place_of(log, address), log->life_seed, address,
+                       entry_word(size, ENTRY_DATA, log->generation), from, size);
         if (batch->addresses != NULL) {
             batch->addresses[i] = address;
         }

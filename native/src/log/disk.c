@@ -264,8 +264,11 @@ static uint64_t frames_allowed(struct hlog *log) {
     return frames > DISK_FRAMES_MIN ? frames : DISK_FRAMES_MIN;
 }
 
-static uint64_t frames_ahead(uint64_t frames) {
+static uint64_t frames_ahead(const struct hlog_disk *disk, uint64_t frames) {
     uint64_t ahead = frames / AHEAD_SHARE;
+    if (disk->summed) {
+        return frames / 2; /* they are held all the same */
+    }
     return ahead < 1 ? 1 : ahead < AHEAD_MAX ? ahead : AHEAD_MAX;
 }
 
@@ -284,7 +287,7 @@ static uint64_t read_only_target(struct hlog *log) {
     uint64_t frames = frames_allowed(log);
     uint64_t mutable = frames * disk->mutable_permille / 1000;
     /* The tail's page, those ahead, and as many on their way out are no choice. */
-    uint64_t most = frames - 2 * frames_ahead(frames);
+    uint64_t most = frames - 2 * frames_ahead(disk, frames);
     mutable = mutable < most ? mutable : most;
     uint64_t kept = (mutable > 1 ? mutable - 1 : 0) << log->page_bits;
     uint64_t start = tail_page_start(log);
@@ -566,7 +569,7 @@ static void tell_refusal(struct hlog *log, const struct budget_wish *wish, bool 
 static bool make_room(struct hlog *log) {
     struct hlog_disk *disk = log->disk;
     uint64_t frames = frames_allowed(log);
-    uint64_t ahead = frames_ahead(frames);
+    uint64_t ahead = frames_ahead(disk, frames);
     uint64_t wanted = tail_page_start(log) + ((1 + ahead) << log->page_bits);
     uint64_t limit = frames << log->page_bits;
     uint64_t target =

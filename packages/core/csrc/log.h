@@ -116,16 +116,48 @@ static int append_waiting(const struct log *self, const void *data, uint64_t siz
     }
 }
 
+/* Bytes that stay as they are: those of any object that has a buffer.  What somebody
+ * could write to meanwhile, without the GIL, is copied first: it must not change between
+ * its checksum and its copy. */
+struct steady {
+    Py_buffer view;
+    PyObject *copy; /* NULL of bytes, which do not change */
+    const void *bytes;
+    uint64_t size;
+};
+
+static int steady_open(struct steady *steady, PyObject *data) {
+    if (PyObject_GetBuffer(data, &steady->view, PyBUF_SIMPLE) < 0)
+        return -1;
+    steady->copy = NULL;
+    steady->bytes = steady->view.buf;
+    steady->size = (uint64_t)steady->view.len;
+    if (Py_IS_TYPE(data, &PyBytes_Type))
+        return 0;
+    steady->copy = PyBytes_FromStringAndSize(steady->view.buf, steady->view.len);
+    if (steady->copy == NULL) {
+        PyBuffer_Release(&steady->view);
+        return -1;
+    }
+    steady->bytes = PyBytes_AsString(steady->copy);
+    return 0;
+}
+
+static void steady_close(struct steady *steady) {
+    Py_XDECREF(steady->copy);
+    PyBuffer_Release(&steady->view);
+}
+
 /* The same for any object that has a buffer (J1). */
 static int append_object(struct log *self, PyObject *data, struct entry_place *place,
                          const char *where) {
-    Py_buffer view;
-    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
+    struct steady steady;
+    if (steady_open(&steady, data) < 0)
         return -1;
-    int status = append_waiting(self, view.buf, (uint64_t)view.len, place);
-    Py_ssize_t size = view.len;
-    PyBuffer_Release(&view);
-    const struct failure failure = {.where = where, .done = -1, .size = size};
+    int status = append_waiting(self, steady.bytes, steady.size, place);
+    steady_close(&steady);
+    const struct failure failure = {
+        .where = where, .done = -1, .size = (int64_t)steady.size};
     return status == FASTER_OK
                ? 0
                : log_raise_more((PyObject *)self, status, &failure, &nothing_damaged);
@@ -150,12 +182,13 @@ static PyObject *log_append(PyObject *object, PyObject *data) {
 static PyObject *log_try_append(PyObject *object, PyObject *data) {
     struct log *self = (struct log *)object;
     struct entry_place place;
-    Py_buffer view;
-    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
+    struct steady steady;
+    if (steady_open(&steady, data) < 0)
         return NULL;
-    const struct failure failure = {.where = "append", .done = -1, .size = view.len};
-    int status = append_once(self, view.buf, (uint64_t)view.len, &place);
-    PyBuffer_Release(&view);
+    int status = append_once(self, steady.bytes, steady.size, &place);
+    steady_close(&steady);
+    const struct failure failure = {
+        .where = "append", .done = -1, .size = (int64_t)steady.size};
     if (status == FASTER_OK)
         return PyLong_FromUnsignedLongLong(place.address);
     if (status == FASTER_RETRY)
