@@ -59,7 +59,8 @@ static void count(struct faster_flog *log, uint32_t index, uint64_t entries,
 static void follow_policy(struct faster_flog *log, uint64_t end) {
     /* relaxed: a hint; who is late asks once more */
     uint64_t asked = atomic_load_explicit(&log->asked_until, memory_order_relaxed);
-    if (faster_likely(end < asked || end - asked < log->commit_bytes)) {
+    bool low = end < asked && asked - end <= log->log.range; /* else: of before a cut */
+    if (faster_likely(low || (end >= asked && end - asked < log->commit_bytes))) {
         return;
     }
     /* relaxed: as above */

@@ -11,6 +11,9 @@
  * then it rests, longer each time. */
 enum { REST_YIELDS = 32, REST_US_MAX = 1000, REST_WAIT_MS = 1 };
 
+/* A worker whose writes have failed stays away from the lock for so long. */
+enum { FAILED_PAUSE_US = 1000 };
+
 /* A call that waits for others looks again so often, should the leader have gone. */
 enum { WAIT_LOOK_MS = 100 };
 
@@ -106,9 +109,14 @@ void flog_rest(const struct faster_device *device, uint32_t *pause_us) {
 
 bool flog_work(void *context) {
     struct faster_flog *log = context;
+    struct disk_failure failure;
     lock_enter(&log->flushing);
     bool moved = disk_work(&log->log);
     lock_leave(&log->flushing);
+    if (disk_failed(&log->log, &failure) != FASTER_OK) {
+        /* What failed was tried again inside the lock: let others in now. */
+        thread_pause_us(FAILED_PAUSE_US);
+    }
     /* relaxed: whoever waits looks again soon */
     if (moved && atomic_load_explicit(&log->room_waiters, memory_order_relaxed) != 0) {
         lock_enter(&log->lock);
@@ -216,11 +224,13 @@ static int flush_until(struct faster_flog *log, uint64_t until, uint64_t deadlin
         if (disk_flushed_until(&log->log) >= until) {
             break;
         }
-        result = moved ? FASTER_OK : disk_failed(&log->log, &failure);
+        result = disk_failed(&log->log, &failure);
         lock_leave(&log->flushing);
         if (!moved && result == FASTER_OK) {
             flog_rest(&log->device, &pause_us);
-            result = clock_ms() >= deadline ? FASTER_E_TIMEOUT : FASTER_OK;
+        }
+        if (result == FASTER_OK && clock_ms() >= deadline) {
+            result = FASTER_E_TIMEOUT;
         }
         if ((state_of(log) & (FLOG_CLOSED | FLOG_FAILED)) != 0) {
             result = flog_refusal(log, state_of(log));

@@ -29,6 +29,9 @@ static uint64_t next_target(struct faster_flog *log) {
     struct flog_committer *committer = &log->committer;
     uint64_t look = clock_ms() + (log->commit_ms != 0 ? log->commit_ms : SLEEP_MS);
     while (!committer->stop) { /* ends with the log */
+        /* Who asked just before the end was cut off meant what is gone now. */
+        uint64_t end = hlog_tail(&log->log);
+        committer->wanted = committer->wanted < end ? committer->wanted : end;
         if (committer->wanted > flog_committed(log)) {
             return committer->wanted;
         }
@@ -65,6 +68,7 @@ static void committer_main(void *context) {
         uint64_t until = next_target(log);
         lock_leave(&committer->lock);
         if (until == 0) {
+            flog_end_call(log);
             return;
         }
         int result = flog_commit_until(log, until, clock_ms() + ATTEMPT_MS, false);
@@ -80,8 +84,13 @@ static int start(struct faster_flog *log) {
     if (committer->started || committer->stop) {
         return FASTER_OK;
     }
+    /* The thread counts as a call (flog.h M3): no close gets by before it has ended. */
+    (void)atomic_fetch_add_explicit(&log->users, 1, memory_order_seq_cst); /* M3 */
     int error = thread_start(&committer->thread, committer_main, log);
     committer->started = error == 0;
+    if (error != 0) {
+        flog_end_call(log);
+    }
     return error;
 }
 

@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "base/memory.h"
 #include "flog/entry.h"
+#include "flog/reader.h"
 
 enum {
     PAGE_DEFAULT = 1 << HLOG_PAGE_BITS_DEFAULT,
@@ -215,6 +216,9 @@ no_flushing:
 
 static int build(struct faster_flog *log, const struct faster_flog_config *config) {
     int error = log->read_only ? FASTER_OK : check_start(log, config);
+    if (!reader_can_read(&log->device, log->page_size)) {
+        error = -EINVAL;
+    }
     if (error != FASTER_OK) {
         return error;
     }

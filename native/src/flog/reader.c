@@ -97,9 +97,10 @@ static int page_ask(const struct flog_reader *reader, struct reader_page *page) 
             page->asked + (left < reader->part_size ? left : reader->part_size);
         /* relaxed: published by the submission (device.h M1) */
         atomic_store_explicit(&part->state, PART_FLYING, memory_order_relaxed);
+        uint64_t length = align_up(part->until - part->from, reader->alignment);
         int status = device_read(reader->device, part->from,
-                                 page->data + (part->from - page->address),
-                                 part->until - part->from, &part->request);
+                                 page->data + (part->from - page->address), length,
+                                 &part->request);
         if (status != 0) {
             /* relaxed: it was refused */
             atomic_store_explicit(&part->state, PART_FREE, memory_order_relaxed);
@@ -151,13 +152,13 @@ static int page_look(const struct flog_reader *reader, struct reader_page *page)
 
 void reader_init(struct flog_reader *reader, const struct faster_device *device,
                  uint64_t page_size, uint32_t ahead) {
-    uint64_t unit = device->alignment;
+    uint64_t unit = reader_unit(device);
     uint64_t most =
         device->max_io != 0 ? device->max_io & ~(unit - 1) : READER_PART_MAX;
     *reader = (struct flog_reader){
         .device = device,
         .page_size = page_size,
-        .alignment = unit < sizeof(uint64_t) ? sizeof(uint64_t) : unit,
+        .alignment = unit,
         .part_size = most < READER_PART_MAX ? most : READER_PART_MAX,
         .capacity_max = page_size,
         .ahead_max = ahead < READER_AHEAD_MAX ? ahead : READER_AHEAD_MAX,
@@ -248,7 +249,7 @@ static int begin_page(struct flog_reader *reader, uint64_t position, uint64_t li
                       struct reader_page **page) {
     uint64_t address = position & ~(reader->page_size - 1);
     uint64_t end = address + reader->page_size;
-    uint64_t until = limit < end ? align_up(limit, reader->alignment) : end;
+    uint64_t until = limit < end ? limit : end;
     int result = take_page(reader, page);
     if (result == FASTER_OK) {
         uint64_t from = position & ~(reader->alignment - 1);

@@ -21,6 +21,8 @@
  *       but its reader holds it.
  *   I2  A buffer is freed only when nothing is on its way to it.
  *   I3  Where the device ends, zeros follow, up to `until`.
+ *   I4  `until` is never above the limit that its reading began with: what a device
+ *       gives beyond it, to a whole unit, may have been read before it was written.
  *
  * Ordering
  *   M1  A request's status and count are stored before its state (release); the reader
@@ -87,6 +89,18 @@ struct flog_reader {
     struct reader_page *spare;
     struct reader_page *ahead[READER_AHEAD_MAX]; /* by address */
 };
+
+/* What reads are multiples of; entries are, too. */
+static inline uint64_t reader_unit(const struct faster_device *device) {
+    return device->alignment < sizeof(uint64_t) ? sizeof(uint64_t) : device->alignment;
+}
+
+/* Whether a log with such pages can be read from a device at all. */
+static inline bool reader_can_read(const struct faster_device *device,
+                                   uint64_t page_size) {
+    return reader_unit(device) <= page_size &&
+           (device->max_io == 0 || device->max_io >= reader_unit(device));
+}
 
 void reader_init(struct flog_reader *reader, const struct faster_device *device,
                  uint64_t page_size, uint32_t ahead);

@@ -136,15 +136,19 @@ static int step(struct walk *walk) {
  * was durable. */
 static bool proves(struct walk *walk, const uint8_t *data, uint64_t room,
                    uint64_t damaged) {
-    struct entry_place place;
     struct faster_flog_damage ignored;
     struct faster_flog_record record;
-    return entry_kind(word_load64(data)) == ENTRY_COMMIT &&
-           entry_parse(&walk->rules, data, walk->position, room, &place, &ignored) ==
-               FASTER_OK &&
+    uint64_t word = word_load64(data);
+    struct entry_place place = {.extent = entry_extent(entry_length(word)),
+                                .length = entry_length(word),
+                                .kind = entry_kind(word)};
+    /* The checksum last: hostile bytes may look like a header at every word. */
+    return place.kind == ENTRY_COMMIT && place.extent <= room &&
            faster_flog_record_read(data + FASTER_FLOG_HEADER, place.length, &record) ==
                FASTER_OK &&
-           is_plausible(walk, &place, &record) && record.durable > damaged;
+           is_plausible(walk, &place, &record) && record.durable > damaged &&
+           entry_parse(&walk->rules, data, walk->position, room, &place, &ignored) ==
+               FASTER_OK;
 }
 
 /* Look through what follows the damage: FASTER_OK when nothing proves that it lost
@@ -223,6 +227,9 @@ int faster_flog_recover(const struct faster_flog_recovery_config *config,
                         struct faster_flog_recovery **recovery,
                         struct faster_flog_damage *damage) {
     int result = config_is_sane(config) ? device_validate(config->device) : -EINVAL;
+    if (result == FASTER_OK && !reader_can_read(config->device, config->page_size)) {
+        result = -EINVAL;
+    }
     if (result != FASTER_OK) {
         return result;
     }

@@ -31,10 +31,13 @@ struct faster_flog_scan {
 static void enter_life(struct faster_flog_scan *scan) {
     const struct flog_lives *lives = scan->lives;
     const struct faster_flog_life *life = lives_at(lives, scan->position);
-    if (life->until != 0 && scan->position >= life->until) {
-        life++; /* the last one has no end */
+    while (life->until != 0 && scan->position >= life->until) {
+        life++; /* ends: the last one goes on */
+        if (scan->position < life->first) {
+            scan->position = life->first;
+        }
     }
-    if (scan->position < life->first) { /* a gap, or nothing that is remembered */
+    if (scan->position < life->first) { /* nothing is remembered of what was below */
         scan->position = life->first;
     }
     scan->rules = rules_of(scan->log->log_id, scan->log->page_size, life);

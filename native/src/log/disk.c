@@ -67,9 +67,10 @@ struct hlog_disk {
 
     /* written by all */
     _Alignas(CACHE_LINE) _Atomic bool asked; /* M2 */
-    _Atomic bool resume;                     /* M2 */
-    _Atomic uint64_t flush_wanted;           /* M2 */
-    _Atomic uint64_t evict_wanted;           /* M2 */
+    _Atomic bool wanted;           /* M2: not only by a write that has ended */
+    _Atomic bool resume;           /* M2 */
+    _Atomic uint64_t flush_wanted; /* M2 */
+    _Atomic uint64_t evict_wanted; /* M2 */
 
     /* written around each call of the device */
     _Alignas(CACHE_LINE) _Atomic uint64_t users; /* M5 */
@@ -88,12 +89,17 @@ static void publish(_Atomic uint64_t *word, uint64_t value) {
     atomic_store_explicit(word, value, memory_order_release); /* M1, with load */
 }
 
-void disk_ask(struct hlog *log) {
+static void wake(struct hlog *log) {
     struct hlog_disk *disk = log->disk;
     if (!atomic_exchange_explicit(&disk->asked, true,
                                   memory_order_seq_cst)) { /* M2, with disk_work */
         worker_post(disk->worker);
     }
+}
+
+void disk_ask(struct hlog *log) {
+    atomic_store_explicit(&log->disk->wanted, true, memory_order_seq_cst); /* M2 */
+    wake(log);
 }
 
 static void finish_write(struct device_request *request, int status, uint64_t moved) {
@@ -103,7 +109,7 @@ static void finish_write(struct device_request *request, int status, uint64_t mo
     write->status = status;
     atomic_store_explicit(&write->state, WRITE_DONE,
                           memory_order_release); /* M3, with reap */
-    disk_ask(log);
+    wake(log);
 }
 
 static void yield_memory(void *context) { disk_ask(context); }
@@ -150,6 +156,7 @@ static void disk_init(struct hlog_disk *disk, struct hlog *log,
     atomic_init(&disk->written, 0);
     atomic_init(&disk->refused, false);
     atomic_init(&disk->asked, false);
+    atomic_init(&disk->wanted, false);
     atomic_init(&disk->resume, false);
     atomic_init(&disk->flush_wanted, 0);
     atomic_init(&disk->evict_wanted, 0);
@@ -589,8 +596,9 @@ static bool make_room(struct hlog *log) {
 
 static bool work(struct hlog *log, bool polls) {
     struct hlog_disk *disk = log->disk;
+    atomic_store_explicit(&disk->asked, false, memory_order_seq_cst); /* M2 */
     bool wanted = atomic_exchange_explicit(
-        &disk->asked, false, memory_order_seq_cst); /* M2, with disk_ask */
+        &disk->wanted, false, memory_order_seq_cst); /* M2, with disk_ask */
     struct budget_wish wish = budget_wish(log->budget);
     try_again(log, wanted);
     bool moved = shift_read_only(log);

@@ -42,7 +42,8 @@
  * Ordering
  *   M1  ready_until, flushed_until and closed_until are stored release by the worker
  *       and loaded acquire: who sees a frame ready sees it committed and zero.
- *   M2  `asked` is exchanged by who asks after it stored what it asks for, and stored
+ *   M2  `asked` is exchanged by who asks after it stored what it asks for (`wanted`
+ *       among it, unless it is a write that has ended), and stored
  *       false by the worker before it looks (both seq_cst): either the worker sees the
  *       wish, or the asker posts.
  *   M3  A write's status is stored before its state (release); the worker loads the

@@ -12,6 +12,12 @@
 
 #include "flog/kit.h"
 
+/* Half of the requests are completed by a thread of the device, in its own time. */
+static const struct faster_fault_rule record_foreign = {
+    .kinds = FASTER_KIND_WRITE | FASTER_KIND_SYNC | FASTER_KIND_READ,
+    .fault = FASTER_FAULT_FOREIGN,
+    .probability = UINT64_C(1) << 31};
+
 static inline struct faster_recording_event record_event(struct kit *kit,
                                                          uint64_t index) {
     struct faster_recording_event event;

@@ -9,11 +9,13 @@
  */
 #include "flog/record_kit.h"
 
-enum { WRITERS = 6, READERS = 2, LARGEST = 700, GROUP = 8 };
+enum { WRITERS = 6, READERS = 2, LARGEST = 3900, GROUP = 8 };
 
 static struct kit *kit;
 static uint64_t each;
 static uint64_t page;
+static uint64_t largest;
+static uint64_t seldom; /* one in so many turns commits */
 static _Atomic uint32_t writing;
 
 static uint64_t name_of(uint32_t thread, uint64_t sequence) {
@@ -23,7 +25,7 @@ static uint64_t name_of(uint32_t thread, uint64_t sequence) {
 /* Sizes follow from the name, so that a reader knows them. */
 static uint64_t size_of(uint64_t name) {
     struct rng rng = rng_seeded(name);
-    return 8 + (rng_below(&rng, LARGEST) >> rng_below(&rng, 6));
+    return 8 + (rng_below(&rng, largest) >> rng_below(&rng, 6));
 }
 
 static void verify(uint64_t *next, const void *data, uint64_t size) {
@@ -73,7 +75,7 @@ static void append_group(struct writer *writer, bool atomic) {
     for (; count < GROUP && writer->sequence + count < each; count++) {
         uint64_t name = name_of(writer->thread, writer->sequence + count);
         uint64_t size = size_of(name);
-        if (atomic && offsets[count] + size + (count + 1) * 24 > page) {
+        if (atomic && offsets[count] + size + (count + 1) * 24 + 64 > page) {
             break;
         }
         kit_payload(name, data + offsets[count], size);
@@ -146,7 +148,7 @@ static void write_all(uint32_t thread) {
         } else {
             append_group(&writer, way == 2);
         }
-        if (rng_below(&writer.rng, 6) == 0) {
+        if (rng_below(&writer.rng, seldom) == 0) {
             commit_somehow(&writer, first);
         }
     }
@@ -208,39 +210,74 @@ static void work(void *context, uint32_t thread) {
     }
 }
 
-static void run(uint64_t page_size, uint64_t memory, uint32_t in_flight,
-                uint64_t commit_bytes) {
-    kit = kit_new();
-    page = page_size;
-    kit->page_size = page_size;
-    kit->memory = memory;
-    kit->commits_in_flight = in_flight;
-    kit->commit_bytes = commit_bytes;
-    kit->recorded = true;
-    each = harness_count(600);
-    atomic_store_explicit(&writing, WRITERS, memory_order_relaxed);
-    kit_start(kit);
-    harness_threads(WRITERS + READERS, work, NULL);
+/* What is different from run to run. */
+struct shape {
+    uint64_t page_size;
+    uint64_t pages;
+    uint32_t in_flight;
+    uint64_t commit_bytes;
+    uint64_t largest;
+    uint64_t seldom;
+    uint64_t each;
+    bool foreign;
+};
+
+static void judge(void) {
+    struct faster_flog_found found;
+    struct faster_flog_damage damage;
     CHECK_U64(kit_stats(kit).entries, WRITERS * each);
     record_durable(kit, 0, kit_committed(kit).until);
     record_once(kit);
     read_all(true);
     kit_stop(kit);
-    struct faster_flog_found found;
-    struct faster_flog_damage damage;
     kit->number = 0;
     CHECK_INT(kit_find(kit, &found, &damage), FASTER_OK);
     CHECK_U64(found.entries, WRITERS * each);
     /* A commit of the log's own that the close overtook is written, not published. */
     CHECK(found.until >= kit->committed, "%" PRIu64, found.until);
+}
+
+static void run(const struct shape *shape) {
+    kit = kit_new();
+    kit->rules = &record_foreign;
+    kit->rules_count = shape->foreign;
+    kit->page_size = shape->page_size;
+    kit->memory = shape->pages * shape->page_size;
+    kit->commits_in_flight = shape->in_flight;
+    kit->commit_bytes = shape->commit_bytes;
+    kit->recorded = true;
+    page = shape->page_size;
+    largest = shape->largest;
+    seldom = shape->seldom;
+    each = harness_count(shape->each);
+    atomic_store_explicit(&writing, WRITERS, memory_order_relaxed);
+    kit_start(kit);
+    harness_threads(WRITERS + READERS, work, NULL);
+    judge();
     kit_free(kit);
 }
 
-static void d1_d2_one_commit_at_a_time(void) { run(4096, 4 * 4096, 1, 0); }
+static void d1_d2_one_commit_at_a_time(void) {
+    run(&(struct shape){4096, 4, 1, 0, 700, 6, 1500, false});
+}
 
-static void d1_d2_several_commits_in_flight(void) { run(4096, 8 * 4096, 4, 0); }
+static void d1_d2_several_commits_in_flight(void) {
+    run(&(struct shape){4096, 8, 4, 0, 700, 6, 1500, false});
+}
 
-static void d1_d2_commits_by_bytes(void) { run(16384, 4 * 16384, 2, 5000); }
+static void d1_d2_commits_by_bytes(void) {
+    run(&(struct shape){16384, 4, 2, 5000, 700, 6, 1500, false});
+}
+
+static void d1_d2_completions_by_another_thread(void) {
+    run(&(struct shape){8192, 4, 3, 10000, 700, 6, 1500, true});
+}
+
+/* Every second entry or record has to go to the next page. */
+static void l1_commits_that_turn_pages(void) {
+    run(&(struct shape){4096, 64, 4, 0, 3000, 4, 1000, false});
+}
 
 HARNESS_MAIN(TEST(d1_d2_one_commit_at_a_time), TEST(d1_d2_several_commits_in_flight),
-             TEST(d1_d2_commits_by_bytes))
+             TEST(d1_d2_commits_by_bytes), TEST(d1_d2_completions_by_another_thread),
+             TEST(l1_commits_that_turn_pages))

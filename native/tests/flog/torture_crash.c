@@ -201,6 +201,8 @@ static void try_cut(struct rng *rng, uint64_t cut) {
 static void go_on(struct rng *rng, uint64_t cut) {
     struct kit *after = cut_power(rng, cut);
     after->recorded = true;
+    after->rules = kit->rules;
+    after->rules_count = kit->rules_count;
     after->commits_in_flight = kit->commits_in_flight;
     after->memory = kit->memory;
     base_size = kit_round(kit_committed(kit).until, KIT_PAGE) + 4 * KIT_PAGE;
@@ -214,8 +216,10 @@ static void go_on(struct rng *rng, uint64_t cut) {
     count_entries(kit, firsts);
 }
 
-static void run(uint32_t in_flight, uint64_t memory) {
+static void run(uint32_t in_flight, uint64_t memory, bool foreign) {
     kit = kit_new();
+    kit->rules = &record_foreign;
+    kit->rules_count = foreign;
     struct rng rng = rng_stream(99 + in_flight);
     kit->recorded = true;
     kit->commits_in_flight = in_flight;
@@ -241,8 +245,11 @@ static void run(uint32_t in_flight, uint64_t memory) {
     kit_free(kit);
 }
 
-static void f18_one_commit_at_a_time(void) { run(1, 4 * KIT_PAGE); }
+static void f18_one_commit_at_a_time(void) { run(1, 4 * KIT_PAGE, false); }
 
-static void f18_several_commits_in_flight(void) { run(4, 8 * KIT_PAGE); }
+static void f18_several_commits_in_flight(void) { run(4, 8 * KIT_PAGE, false); }
 
-HARNESS_MAIN(TEST(f18_one_commit_at_a_time), TEST(f18_several_commits_in_flight))
+static void f18_completions_by_another_thread(void) { run(3, 8 * KIT_PAGE, true); }
+
+HARNESS_MAIN(TEST(f18_one_commit_at_a_time), TEST(f18_several_commits_in_flight),
+             TEST(f18_completions_by_another_thread))

@@ -334,6 +334,9 @@ static int try_open(struct kit *kit, const struct faster_flog_config *config) {
     tried.device = kit_devices(kit);
     int result = faster_flog_open(&tried, &log);
     CHECK(result != FASTER_OK && log == NULL, "%d", result);
+    if (result == FASTER_E_ABI) { /* what is in the struct is not known then */
+        CHECK_INT(device_close(tried.device), 0);
+    }
     kit_free_devices(kit); /* it was closed: else it would be left, and be reported */
     return result;
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* validate_close.c: a closed log answers at once, and so does a failed one; whoever
  * waits is woken by either. */
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "flog/kit.h"
 
 static void expect_all(struct kit *kit, int status) {
@@ -65,6 +68,7 @@ enum { WAITERS = 8, BATCH = 64 };
 struct crowd {
     struct kit *kit;
     _Atomic uint32_t inside;
+    _Atomic uint32_t outside;
     int status;
     bool poisoned;
 };
@@ -96,6 +100,7 @@ static void crowd_member(void *context, uint32_t thread) {
         (void)atomic_fetch_add_explicit(&crowd->inside, 1, memory_order_acq_rel);
         int result = wait_in_some_way(crowd->kit, thread);
         CHECK(result == crowd->status, "%d in way %" PRIu32, result, thread % 4);
+        (void)atomic_fetch_add_explicit(&crowd->outside, 1, memory_order_acq_rel);
         return;
     }
     /* Ends: all of them come. */
@@ -110,9 +115,11 @@ static void crowd_member(void *context, uint32_t thread) {
         return;
     }
     int result;
-    do { /* ends: who is inside comes out, the device is told to go on */
+    do { /* ends: who is inside comes out, then the device is told to go on */
         result = faster_flog_close(crowd->kit->log, 1);
-        (void)faster_faulty_release(crowd->kit->faulty);
+        if (atomic_load_explicit(&crowd->outside, memory_order_acquire) == WAITERS) {
+            (void)faster_faulty_release(crowd->kit->faulty);
+        }
     } while (result == FASTER_E_TIMEOUT);
     CHECK_INT(result, FASTER_OK);
 }
@@ -149,6 +156,81 @@ static void close_wakes_whoever_waits(void) {
 static void d3_poison_wakes_whoever_waits(void) {
     for (uint64_t turn = 0; turn < 10; turn++) {
         crowd_of(-ENOSPC, true);
+    }
+}
+
+/* What a child gets: 0 when every call refuses it. */
+static int ask_as_child(struct kit *kit, struct faster_flog_scan *scan) {
+    struct faster_flog_commit commit;
+    struct faster_flog_damage damage;
+    struct faster_flog_entry entry;
+    uint64_t address;
+    uint64_t end;
+    uint64_t size;
+    const int results[] = {
+        faster_flog_append(kit->log, "x", 1, &address, &end),
+        faster_flog_wait(kit->log, 0),
+        faster_flog_commit(kit->log, 0, 0, &commit),
+        faster_flog_commit_strong(kit->log, NULL, 0, 0, &commit),
+        faster_flog_request(kit->log, 0),
+        faster_flog_read(kit->log, FASTER_FLOG_FIRST, NULL, 0, &size, &damage),
+        faster_flog_suspend(kit->log, 0),
+        kit_next(scan, &entry),
+        faster_flog_close(kit->log, 0),
+    };
+    int wrong = 0;
+    for (uint64_t i = 0; i < sizeof results / sizeof results[0]; i++) {
+        wrong = results[i] == FASTER_E_FORKED ? wrong : (int)i + 1;
+    }
+    faster_flog_scan_free(scan);
+    faster_flog_free(kit->log);
+    return wrong;
+}
+
+/* F62: a child is refused by every call, and the parent goes on. */
+static void f62_children_are_refused(void) {
+    struct kit *kit = kit_open();
+    int status = 0;
+    (void)kit_append(kit, 0, 10);
+    (void)kit_commit(kit);
+    struct faster_flog_scan *scan = kit_scan(kit, 0, 0);
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(ask_as_child(kit, scan));
+    }
+    CHECK(child > 0, "%d", (int)child);
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "call %d answered the child",
+          WEXITSTATUS(status));
+    (void)kit_append(kit, 1, 10);
+    (void)kit_commit(kit);
+    kit_expect(kit, scan, 0, 2);
+    faster_flog_scan_free(scan);
+    kit_free(kit);
+}
+
+/* F76: a close comes back in its time although the device does not. */
+static void f76_close_comes_back(void) {
+    static const uint32_t kinds[] = {FASTER_KIND_WRITE, FASTER_KIND_SYNC};
+    for (uint64_t i = 0; i < 2; i++) {
+        struct faster_fault_rule hold = {.kinds = kinds[i], .fault = FASTER_FAULT_HOLD};
+        struct kit *kit = kit_new();
+        kit->rules = &hold;
+        kit->rules_count = 1;
+        kit_start(kit);
+        (void)kit_append(kit, 0, 10);
+        CHECK_INT(faster_flog_request(kit->log, 0), FASTER_OK);
+        while (kit_held(kit) == 0) { /* ends: the log's own thread gets there */
+            thread_yield();
+        }
+        int result = faster_flog_close(kit->log, 1);
+        CHECK(result == FASTER_OK || result == FASTER_E_TIMEOUT, "%d", result);
+        kit_lift(kit);
+        CHECK_INT(faster_flog_close(kit->log, KIT_WAIT_MS), FASTER_OK);
+        faster_flog_free(kit->log);
+        kit->log = NULL;
+        kit_free_devices(kit);
+        kit_free(kit);
     }
 }
 
@@ -192,5 +274,6 @@ static void d3_poison_ends_a_suspension(void) {
 }
 
 HARNESS_MAIN(TEST(closed_logs_say_so), TEST(close_wakes_whoever_waits),
-             TEST(d3_poison_wakes_whoever_waits), TEST(d3_poison_is_for_good),
+             TEST(d3_poison_wakes_whoever_waits), TEST(f62_children_are_refused),
+             TEST(f76_close_comes_back), TEST(d3_poison_is_for_good),
              TEST(d3_poison_ends_a_suspension))

@@ -174,6 +174,29 @@ static void end_is_cut_below_scans(void) {
     kit_free(kit);
 }
 
+/* What is committed behind a cut is as durable as anything; the sectors that were there
+ * before do not count. */
+static void end_is_cut_and_durable_again(void) {
+    struct kit *kit = kit_new();
+    struct rng rng = rng_stream(9);
+    kit->recorded = true;
+    kit_start(kit);
+    for (uint64_t turn = 0; turn < 20; turn++) {
+        kit_fill(kit, &rng, 40, 400);
+        (void)kit_commit(kit);
+        cut(kit, kit->count - 30);
+        CHECK_INT(faster_recording_clear(kit->recording), 0);
+        uint64_t first = kit_committed(kit).until;
+        for (uint64_t i = 0; i < 5; i++) {
+            kit_fill(kit, &rng, 2, 400);
+            record_durable(kit, first, kit_commit(kit).until);
+        }
+        record_once(kit);
+    }
+    kit_holds(kit, 0, kit->count);
+    kit_free(kit);
+}
+
 /* Everything is cut off, down to the first entry; then it begins anew. */
 static void end_is_cut_to_nothing(void) {
     struct kit *kit = kit_open();
@@ -255,5 +278,5 @@ static void suspended_logs_wait(void) {
 HARNESS_MAIN(TEST(begin_moves_up_only), TEST(begin_overtakes_scans),
              TEST(begin_gives_space_back), TEST(end_is_cut_anywhere),
              TEST(end_is_cut_for_good), TEST(end_is_cut_below_scans),
-             TEST(end_is_cut_to_nothing), TEST(end_is_cut_with_sense),
-             TEST(suspended_logs_wait))
+             TEST(end_is_cut_and_durable_again), TEST(end_is_cut_to_nothing),
+             TEST(end_is_cut_with_sense), TEST(suspended_logs_wait))
