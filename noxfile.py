@@ -11,7 +11,7 @@ import nox
 sys.path.insert(0, str(Path(__file__).parent / ".ci"))
 import environments as ci
 
-PLUGINS = ("codecs", "checkpoint", "devices-file", "devices-uring")  # or one more
+PLUGINS = ("codecs", "devices-uring", "checkpoint", "devices-file", "fasterlog")
 PACKAGES = ("core", *PLUGINS)
 MATRIX = ci.matrix(PLUGINS)
 NAMES = [f"{python} {'+'.join(some) or 'none'}" for python, some in MATRIX]
@@ -21,9 +21,9 @@ nox.options.download_python = "never"
 
 @nox.session
 def quickstart(session: nox.Session) -> None:
-    """Build and install the store; let it count words, and hold more than memory."""
-    session.install(*(f"./packages/{name}" for name in ("core", *PLUGINS[1:3])))
-    for demo in ("wordcount", "larger-than-memory"):
+    """Build and install it; count words, hold more than memory, survive kills."""
+    session.install(*(f"./packages/{name}" for name in ("core", *PLUGINS[2:])))
+    for demo in ("wordcount", "larger-than-memory", "log"):
         session.run("python", "-m", "pyfaster", "demo", demo)
 
 
@@ -53,9 +53,9 @@ def models(session: nox.Session) -> None:
 
 @nox.session
 def crash(session: nox.Session) -> None:
-    """Judge what power cuts leave, so many states; then kill stores so many times."""
+    """Judge what power cuts leave, so many states; then kill that many times."""
     states, *kills = session.posargs or ("100000",)
-    ci.install(session, "test-plugins", ("core", "checkpoint", "devices-file"))
+    ci.install(session, "test-plugins", ("core", *PLUGINS[2:]))
     session.chdir("integration-tests")
     session.run("python", "-m", "crash", "--states", states, "--workers", ci.JOBS)
     for cycles in kills:  # in the tests it is killed 200 times

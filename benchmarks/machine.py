@@ -18,10 +18,12 @@ PACKAGES = (
     "pyfaster-checkpoint",
     "pyfaster-devices-file",
     "pyfaster-devices-uring",
+    "pyfaster-fasterlog",
     "numpy",
     "lmdb",
     "rocksdict",
     "plyvel",
+    "persist-queue",
     "uvloop",
 )
 

@@ -33,6 +33,9 @@ ROLES = {
     "checkpointed": ("benchmarks.bars.checkpointed", "Checkpointed"),
     "recovered": ("benchmarks.bars.recovered", "Recovered"),
     "bounded": ("benchmarks.bars.bounded", "Bounded"),
+    "logged": ("benchmarks.bars.logged", "Logged"),
+    "log-commits": ("benchmarks.bars.log_commits", "Commits"),
+    "log-peer": ("benchmarks.bars.log_peer", "Peer"),
 }
 
 

@@ -9,7 +9,8 @@ its dependencies: ```python needs=codecs,numpy. Blocks of a page share their nam
 run in order. Where a line is `print(...)  # text`, the text is what must be printed.
 Blocks of ```console hold commands behind `$` and what they print, with `...` for what
 differs from run to run; ```console status=1 says how the commands end, needs= the same
-as above. A store is in the folder "counts" where what keeps one is installed.
+as above. A store is in the folder "counts", and a completed durable log in "wal", where
+what keeps them is installed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ NEEDS = {
     "checkpoint": "pyfaster_checkpoint",
     "codecs": "pyfaster_codecs",
     "devices-file": "pyfaster_devices_file",
+    "fasterlog": "pyfaster_fasterlog",
     "numba": "numba",
     "numpy": "numpy",
     "pyarrow": "pyarrow",

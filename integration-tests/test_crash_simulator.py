@@ -120,10 +120,11 @@ def test_a_line_judges_its_state_again() -> None:
     subject = BrokenSubject("no directory sync")
     lines = list(Task(subject, "snapshot", 1).run(500, most=1))
     line = next(line for line in lines if line.startswith("replay:"))
-    faults = replay(subject, line)
+    faults = replay(lambda *about: Task(subject, *about), line)
     assert faults
     assert faults[0].partition(":")[0] in line
-    assert replay(RealSubject(), line.replace("trace=", "was=")) == []
+    whole = line.replace("trace=", "was=")
+    assert replay(lambda *about: Task(RealSubject(), *about), whole) == []
 
 
 @pytest.mark.parametrize("name", ["evicted", "varlen", "while writing"])

@@ -250,6 +250,7 @@ def test_every_command_is_documented_with_its_options() -> None:
     """docs/cli.md has a section for each command: its options, defaults, an example."""
     registry = Registry(entry_points=tuple)
     registry.register(import_module("pyfaster_checkpoint._plugin"), name="checkpoint")
+    registry.register(import_module("pyfaster_fasterlog._plugin"), name="fasterlog")
     app = typer.main.get_command(make_app(registry))
     commands = dict(leaves(app, "pyfaster"))
     parts = re.split(r"^## (.+)\n", house.text(DOCS / "cli.md"), flags=re.MULTILINE)

@@ -158,6 +158,11 @@ def test_the_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
     if {"checkpoint", "devices-file"} <= examples.installed():
         with pyfaster.open(tmp_path / "counts", key=str, value=int) as store:
             store["apples"] = 3
+    if {"fasterlog", "devices-file"} <= examples.installed():
+        logs = importlib.import_module("pyfaster_fasterlog")
+        with logs.FasterLog.open(tmp_path / "wal") as log:
+            log.append(b"apples")
+            log.complete()
     checker = doctest.OutputChecker()
     for block in examples.blocks(page, "console"):
         if block.needs - examples.installed():

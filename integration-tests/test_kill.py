@@ -18,8 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from kill import plan
+from kill import log_plan, plan
 from kill.campaign import KINDS, Campaign, Tally, Violation, build_shim
+from kill.log_campaign import LogCampaign
+from kill.log_child import MUTANTS as LOG_MUTANTS
 from kill.model import Bounds, Model, Value, apply
 from kill.toy import MUTANTS
 
@@ -29,6 +31,7 @@ SEED = 20_26
 #: Kills of one ageing directory; a nightly run asks `python -m kill` for more.
 KILLS = {"fixed": 200, "varlen": 60}
 TOY_KILLS = 120
+LOG_KILLS = 60
 
 
 def run(what: str, flavour: str, kills: int, folder: Path) -> Tally:
@@ -77,6 +80,69 @@ def test_a_wrong_toy_is_found_wrong(mutant: str, tmp_path: Path) -> None:
         pytest.raises(Violation, match=f"replay: .* --store toy:{mutant} .* --seed"),
     ):
         campaign.run(TOY_KILLS)
+
+
+@pytest.mark.fault("F29")
+@pytest.mark.fault("F49")
+@pytest.mark.fault("F50")
+def test_a_log_survives_being_killed(tmp_path: Path) -> None:
+    """
+    Life after life of one directory finds what was acknowledged, whole and in order.
+
+    Threads and tasks append and commit in every way; meanwhile cursors are saved, and
+    the beginning and the end are cut off. Lives end before, in the middle of and behind
+    changes of files that are counted, and at moments of their parent's choice.
+    """
+    with LogCampaign("log", SEED, tmp_path) as campaign:
+        tally = campaign.run(LOG_KILLS)
+    print(f"seed {SEED}, log: {tally}")
+    assert tally.killed == LOG_KILLS
+    assert tally.judged >= LOG_KILLS // 3
+    assert tally.updates > 500
+    changes = [way.split() for way in tally.kills if " " in way]
+    assert {where for _, where in changes} == set(plan.WHERE)
+    assert {"write", "sync"} <= {kind for kind, _ in changes}
+    assert "parent" in tally.kills
+
+
+@pytest.mark.parametrize("mutant", LOG_MUTANTS)
+def test_a_log_that_is_used_wrongly_is_found(mutant: str, tmp_path: Path) -> None:
+    """Each wrong that a child does ends the campaign, with a line that shows it."""
+    with (
+        LogCampaign(f"log:{mutant}", SEED, tmp_path) as campaign,
+        pytest.raises(Violation, match=f"replay: .* --store log:{mutant} .*--seed"),
+    ):
+        campaign.run(LOG_KILLS)
+
+
+def test_entries_tell_whose_they_are() -> None:
+    """Each entry is its own, in its life; a damaged one is none."""
+    seen = set()
+    for writer in range(log_plan.WRITERS):
+        for serial in (1, 2, 1 << 40):
+            for life in (0, 7, 65_535, 65_536, 70_000):
+                data = log_plan.entry(SEED, writer, serial, life)
+                known = log_plan.parsed(SEED, data, life + 3)
+                assert known == (writer, serial, life)
+                assert log_plan.parsed(SEED, data[:-1] + b"!", life) is None
+                assert log_plan.parsed(SEED + 1, data + b"!", life) is None
+                seen.add(data)
+    assert len(seen) == log_plan.WRITERS * 15
+    assert log_plan.parsed(SEED, b"", 1) is None
+
+
+def test_lives_of_a_log_differ() -> None:
+    """Two hundred lives have every style, mode, place, cut and truncation."""
+    lives = [log_plan.log_life(SEED, number, 1) for number in range(200)]
+    assert {one.style for one in lives} == set(log_plan.STYLES)
+    assert {one.mode for one in lives} == {*log_plan.MODES, "none"}
+    assert {one.where for one in lives} == set(plan.WHERE)
+    assert {one.in_flight for one in lives} == {1, 3}
+    assert {one.writers for one in lives} == set(range(1, log_plan.WRITERS + 1))
+    assert {(one.cut, one.truncate) for one in lives} == {
+        (cut, truncate) for cut in (False, True) for truncate in (False, True)
+    }
+    assert all(log_plan.LogLife.from_text(one.to_text()) == one for one in lives)
 
 
 PROGRAM = """

@@ -64,6 +64,19 @@ class BarSettings:
 
         original_items: Items of the store beside which published figures stand.
 
+        log_entries: Entries of the logs whose throughput is measured.
+
+        log_singles: Entries that are appended one by one.
+
+        log_commits, log_many_commits: Durable appends of a round by one task, and by
+            all of them.
+
+        log_seconds: For how long durable appends of a round go on, at most.
+
+        log_groups: Groups of a round that are appended durably beside peers.
+
+        log_peer_entries: Entries that a log has when it is scanned beside peers.
+
         judged: False when sizes are too small for a verdict.
     """
 
@@ -95,6 +108,13 @@ class BarSettings:
     checkpoint_batch: int = 1_024
     checkpoint_seconds: float = 3.0
     original_items: int = 16_000_000
+    log_entries: int = 4_500_000
+    log_singles: int = 1_000_000
+    log_commits: int = 4_000
+    log_many_commits: int = 100_000
+    log_seconds: float = 2.0
+    log_groups: int = 1_000
+    log_peer_entries: int = 1_000_000
     rounds: int = 5
     seed: int = 1
     judged: bool = True
@@ -129,6 +149,13 @@ SMOKE = BarSettings(
     checkpoint_batch=256,
     checkpoint_seconds=0.02,
     original_items=16_000,
+    log_entries=20_000,
+    log_singles=5_000,
+    log_commits=20,
+    log_many_commits=200,
+    log_seconds=0.1,
+    log_groups=5,
+    log_peer_entries=2_000,
     rounds=1,
     judged=False,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.bars import checkpoint, device
+from benchmarks.bars import checkpoint, device, log
 from benchmarks.bars.results import BarResults, BarSettings, Rounds, real
 from benchmarks.bars.spec import BARS, GROUPS, result_of
 from benchmarks.cases import Case, Shape
@@ -40,6 +40,7 @@ def run_bars(wanted: Sequence[str], settings: BarSettings, say: Say) -> BarResul
         "latency": measure_latency,
         **device.MEASURES,
         **checkpoint.MEASURES,
+        **log.MEASURES,
     }
     for group in GROUPS:
         chosen = [

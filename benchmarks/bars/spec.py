@@ -6,34 +6,10 @@ The bars as data: what is measured, which side of which figure is good.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from benchmarks.bars.kinds import AT_LEAST, AT_MOST, Bar
+from benchmarks.bars.log_spec import LOG_BARS
 from benchmarks.figures import median
-
-AT_MOST, AT_LEAST = "<=", ">="
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """
-    One bar.
-
-    Attributes:
-        group: Which measurement gives its figure.
-
-        relation: AT_MOST or AT_LEAST: how the figure must lie to the bound.
-
-        orientation: True when a miss is worth knowing but fails nothing, because the
-            other figure is from another machine.
-    """
-
-    name: str
-    group: str
-    what: str
-    relation: str
-    bound: float
-    unit: str
-    orientation: bool = False
 
 
 def singles(layout: str, suffix: str) -> tuple[Bar, ...]:
@@ -362,6 +338,7 @@ BARS = (
     ),
     *DEVICE_BARS,
     *CHECKPOINT_BARS,
+    *LOG_BARS,
 )
 
 #: Measurements without a bar.
@@ -383,6 +360,10 @@ GROUPS = (
     "checkpoint-times",
     "checkpoint-recovery",
     "checkpoint-original",
+    "log-append",
+    "log-commit",
+    "log-scan",
+    "log-peers",
 )
 
 

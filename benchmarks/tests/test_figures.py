@@ -8,8 +8,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import figures
+from benchmarks.bars.kinds import AT_LEAST, AT_MOST, Bar
 from benchmarks.bars.runner import compare, per_item
-from benchmarks.bars.spec import AT_LEAST, AT_MOST, BARS, GROUPS, Bar, verdict
+from benchmarks.bars.spec import BARS, GROUPS, verdict
 from benchmarks.figures import Series
 
 

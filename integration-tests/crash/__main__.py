@@ -16,16 +16,24 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 
+from crash.logs.kinds import log_subject
+from crash.logs.tasks import LogTask
+from crash.logs.workloads import LOG_WORKLOADS
 from crash.medium import SECTOR
 from crash.mutants import MUTANTS, BrokenSubject
 from crash.real import RealSubject
 from crash.subject import Subject
-from crash.tasks import Task, fields, replay, show
+from crash.tasks import BaseTask, Task, fields, replay, show
 from crash.toy import ToySubject
 from crash.workloads import WORKLOADS
 
+NAMES = (*WORKLOADS, *LOG_WORKLOADS)
+#: Runs of logs are short: in each round they have so many seeds, which comes to about a
+#: third of the states.
+LOG_SEEDS = 4
 #: So many rounds of all workloads, each with the next seed, at most.
 ROUNDS_MAX = 10_000
 #: After so many violations a worker stops.
@@ -45,6 +53,15 @@ def subject_of(name: str, mutant: str) -> Subject:
     return RealSubject()
 
 
+def task_of(given: argparse.Namespace, name: str, seed: int, sector: int) -> BaseTask:
+    """
+    Give the task of a workload of stores, or of logs.
+    """
+    if name in LOG_WORKLOADS:
+        return LogTask(log_subject(given.subject, given.mutant), name, seed, sector)
+    return Task(subject_of(given.subject, given.mutant), name, seed, sector)
+
+
 def arguments(words: list[str]) -> argparse.Namespace:
     """
     Take the command line apart.
@@ -53,7 +70,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--states", type=int, default=10_000, help="how many to judge")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="how many processes")
-    parser.add_argument("--workload", action="append", choices=sorted(WORKLOADS))
+    parser.add_argument("--workload", action="append", choices=NAMES)
     parser.add_argument("--subject", choices=("store", "toy"), default="store")
     parser.add_argument("--mutant", default="", help="break the store in a known way")
     parser.add_argument("--every-image", action="store_true", help="no classes")
@@ -66,30 +83,32 @@ def tasks(given: argparse.Namespace) -> Iterator[tuple[int, str, int]]:
     """
     Give the tasks in order: a number, a workload and a seed.
     """
-    names = given.workload or list(WORKLOADS)
+    names = given.workload or list(NAMES)
     numbers = count()
     for turn in range(ROUNDS_MAX):
         for name in names:
-            yield next(numbers), name, given.seed + turn
+            seeds = LOG_SEEDS if name in LOG_WORKLOADS else 1
+            for more in range(seeds):
+                yield next(numbers), name, given.seed + turn * seeds + more
 
 
 def work(given: argparse.Namespace) -> int:
     """
     Be a worker: do every n-th task until this one's part of the states is done.
     """
-    names = given.workload or list(WORKLOADS)
+    names = given.workload or list(NAMES)
     part = -(-given.states // given.workers)
     share = min(TASK_MAX, max(TASK_MIN, -(-given.states // len(names))))
-    subject = subject_of(given.subject, given.mutant)
-    known = given.subject == "store" and given.mutant
+    whole = sum(LOG_SEEDS if name in LOG_WORKLOADS else 1 for name in names)
+    known = given.subject == "store" and given.mutant in MUTANTS
     sector = MUTANTS[given.mutant].sector if known else SECTOR
     done, bad = 0, 0
     for number, name, seed in tasks(given):
         if number % given.workers != given.worker:
             continue
-        if (done >= part and number >= len(names)) or bad >= ENOUGH:
+        if (done >= part and number >= whole) or bad >= ENOUGH:
             break
-        task = Task(subject, name, seed, sector)
+        task = task_of(given, name, seed, sector)
         for line in task.run(share, classes=not given.every_image):
             print(line, flush=True)
             if line.startswith("done:"):
@@ -151,7 +170,7 @@ def main(words: list[str]) -> int:
     """
     given = arguments(words)
     if given.replay is not None:
-        faults = replay(subject_of(given.subject, given.mutant), given.replay)
+        faults = replay(partial(task_of, given), given.replay)
         print("\n".join(faults) or "nothing is wrong with it")
         return 1 if faults else 0
     return lead(given, words) if given.worker is None else work(given)

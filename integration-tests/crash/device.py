@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from crash.events import Event, Recorder
-from crash.image import Question, put
-from pyfaster._cabi_devices import DONE, READ, SYNC, WRITE
+from crash.image import Question, blank, put
+from pyfaster._cabi_devices import DONE, READ, SYNC, TRUNCATE, WRITE
 from pyfaster._native import ffi, lib
 from pyfaster.testing import FaultyDevice, MemoryDevice, RecordingDevice, Rule
 
@@ -93,8 +93,10 @@ class SimDevice:
 
     def truncate_before(self, offset: int, /) -> None:
         """
-        Keep everything.
+        Give the beginning back.
         """
+        self.recorder.add(Event("trim", offset=offset))
+        blank(self.log, offset)
 
     def close(self) -> None:
         """
@@ -135,6 +137,8 @@ class LoadedDevice:
     Attributes:
         record: What was done.
 
+        faulty: What goes by the rules, if there are any.
+
         device: What a store is given.
     """
 
@@ -148,6 +152,7 @@ class LoadedDevice:
         self.memory = MemoryDevice(SEGMENT)
         load(self.memory, log)
         inner: Any = FaultyDevice(self.memory, rules) if rules else self.memory
+        self.faulty: FaultyDevice | None = inner if rules else None
         self.record = RecordingDevice(inner, reads=True)
         self.device: Any = FaultyDevice(self.record, lies) if lies else self.record
         self._tape = Tape(self.record)
@@ -175,6 +180,8 @@ class LoadedDevice:
         """
         self._tape.pull()
         for number, one in enumerate(self._tape.requests, start=1):
+            if one.kind == TRUNCATE:
+                yield one.submitted, Event("trim", number=number, offset=one.offset)
             if one.kind not in (WRITE, SYNC):
                 continue
             write = one.kind == WRITE

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 #: Events that change what a power cut may leave, or what it may take.
 MATTERS = frozenset(
-    {"write", "wrote", "synced", "mkdir", "rmdir", "create", "append", "fsync"}
-    | {"rename", "unlink", "dirsync", "ack", "dropped"}
+    {"write", "wrote", "synced", "trim", "mkdir", "rmdir", "create", "append"}
+    | {"rewrite", "fsync", "rename", "unlink", "dirsync", "ack", "dropped"}
 )
 
 
@@ -26,12 +26,14 @@ class Event:
     One thing that happened.
 
     Attributes:
-        kind: On the device "write", "wrote", "sync" and "synced"; on files "mkdir",
-            "rmdir", "create", "append", "fsync", "rename", "unlink" and "dirsync"; of
-            the oracle "issue" and "ack". "dropped": the system forgot what it held of
+        kind: On the device "write", "wrote", "sync" and "synced", and "trim" where its
+            beginning is given back; on files "mkdir", "rmdir", "create", "append",
+            "rewrite", "fsync", "rename", "unlink" and "dirsync"; of the oracle "issue",
+            "appended", "want" and "ack". "dropped": the system forgot what it held of
             the device and had not written.
 
-        place: The token of a file's place; "" is the root.
+        place: The token of a file's place; "" is the root. Of a log's "want" and "ack":
+            what is wanted.
 
         name: Of a file; of a session for "issue".
 

@@ -9,12 +9,13 @@ import hashlib
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from crash.events import MATTERS, Event
 from crash.image import Image
 from crash.judge import Judge, Outcome
 from crash.medium import SECTOR, Medium
-from crash.oracle import Bounds, Promises
+from crash.oracle import Promises
 from crash.states import Mask, masks
 
 #: One of so many recoveries is itself cut off, at so many of its events.
@@ -68,6 +69,36 @@ class Tally:
     violations: list[Violation] = field(default_factory=list)
 
 
+class Promised(Protocol):
+    """
+    Follows a run and knows what a recovery may find.
+    """
+
+    def step(self, event: Event) -> None:
+        """
+        Take the next event.
+        """
+        ...
+
+    def bounds(self) -> list[Any]:
+        """
+        Give what may be found now, to be compared with what that was before.
+        """
+        ...
+
+    def broken(self, outcome: Outcome, bounds: list[Any]) -> list[str]:
+        """
+        Give which promises of a moment an outcome breaks.
+        """
+        ...
+
+    def after(self, outcome: Outcome) -> Promised:
+        """
+        Give what is promised while a recovery, and what followed it, goes on.
+        """
+        ...
+
+
 def fingerprint(timeline: Sequence[Event]) -> str:
     """
     Give what two recordings share that went the same way.
@@ -109,7 +140,7 @@ class Explorer:
         *,
         seed: int,
         first: Image | None = None,
-        promises: Promises | None = None,
+        promises: Promised | None = None,
         lossy: bool = False,
         sector: int = SECTOR,
         depth_every: int = DEPTH_EVERY,
@@ -117,7 +148,9 @@ class Explorer:
         self.judge, self.timeline = judge, timeline
         self.seed, self.sector = seed, sector
         self.medium = Medium(first, seed=seed, lossy=lossy, sector=sector)
-        self.promises = promises or Promises(judge.plan.names, honest=judge.honest)
+        self.promises: Promised = promises or Promises(
+            judge.plan.names, honest=judge.honest
+        )
         self.tally = Tally()
         self._depth_every = depth_every
         self._recovered = 0
@@ -176,7 +209,7 @@ class Explorer:
 
             turns: Only at these moments.
         """
-        reached: dict[Mask, tuple[Outcome, list[Bounds]]] = {}
+        reached: dict[Mask, tuple[Outcome, list[Any]]] = {}
         age = -1
         tally = self.tally
         for new in self._walk():
@@ -231,9 +264,9 @@ class Explorer:
             self._cut_off(mask, image, outcome)
         return outcome
 
-    def _promise(self, mask: Mask, outcome: Outcome, bounds: list[Bounds]) -> None:
+    def _promise(self, mask: Mask, outcome: Outcome, bounds: list[Any]) -> None:
         self.tally.checks += 1
-        broken = outcome.broken(self.promises.names, bounds)
+        broken = self.promises.broken(outcome, bounds)
         if broken and not outcome.faults:
             self._violation(mask, tuple(broken))
 
@@ -246,15 +279,12 @@ class Explorer:
         Make an explorer of a recovery, and of what followed it: what it has recovered
         is promised from then on.
         """
-        names = self.promises.names
-        points = {name: (outcome.points or {}).get(name, 0) for name in names}
-        honest = self.judge.honest
         return Explorer(
             self.judge,
             outcome.timeline,
             seed=self.seed,
             first=image,
-            promises=Promises(names, points if honest else {}, dict(points), honest),
+            promises=self.promises.after(outcome),
             sector=self.sector,
         )
 

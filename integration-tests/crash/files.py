@@ -77,7 +77,7 @@ class SimFiles:
         if error is None:
             self.recorder.add(event)
             return
-        if event.kind in ("fsync", "dirsync", "append"):
+        if event.kind in ("fsync", "dirsync", "append", "rewrite"):
             what = (event.kind, event.place, event.name, "", event.file)
             self.recorder.add(Event(*what, offset=event.offset, ok=False))
         raise error

@@ -128,4 +128,12 @@ def put(data: bytearray, offset: int, part: bytes) -> None:
     data[offset : offset + len(part)] = part
 
 
-__all__ = ["Image", "Question", "digest", "put"]
+def blank(data: bytearray, until: int) -> None:
+    """
+    Take the space of a device's beginning back: it reads as zeros.
+    """
+    end = min(until, len(data))
+    data[:end] = bytes(end)
+
+
+__all__ = ["Image", "Question", "blank", "digest", "put"]

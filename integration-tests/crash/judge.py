@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from crash.events import Event
-from crash.image import Image, Question, put
+from crash.image import Image, Question, blank, put
 from crash.oracle import Bounds, Plan, Points
 from crash.subject import Life, Refused, Subject
 
@@ -91,7 +92,24 @@ def settle(questions: Iterable[Question]) -> tuple[Question, ...]:
     return (*others, *(("log", start, end - start) for start, end in merged))
 
 
-def what_is_left(life: Life) -> Image:
+class Lived(Protocol):
+    """
+    A life that has ended.
+
+    Attributes:
+        image: The medium that it began with; its files are changed, its log is not.
+    """
+
+    image: Image
+
+    def timeline(self) -> list[Event]:
+        """
+        Give everything that happened.
+        """
+        ...
+
+
+def what_is_left(life: Lived) -> Image:
     """
     Give what a life leaves when its process ends and the power stays.
     """
@@ -99,6 +117,8 @@ def what_is_left(life: Life) -> Image:
     for event in life.timeline():
         if event.kind == "write":
             put(image.log, event.offset, event.data)
+        elif event.kind == "trim":
+            blank(image.log, event.offset)
     return image
 
 

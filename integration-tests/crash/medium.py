@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crash.events import Event
-from crash.image import Image, put
+from crash.image import Image, blank, put
 
 SECTOR, BLOCK = 512, 4096
 
@@ -28,7 +28,9 @@ BOTH = "both"
 
 _ITEMS = {
     "write": ("log",),
+    "trim": ("trim",),
     "append": ("data", "size"),
+    "rewrite": ("data", "size"),
     "create": ("entry",),
     "rename": ("entry",),
     "unlink": ("entry",),
@@ -43,7 +45,7 @@ class Item:
     Something that a power cut may keep or lose.
 
     Attributes:
-        sort: "log", "data", "size", "entry" or "place".
+        sort: "log", "trim", "data", "size", "entry" or "place".
 
         event: What made it.
 
@@ -132,7 +134,7 @@ class Medium:
         """
         sorts = _ITEMS.get(event.kind, ()) if event.ok else ()
         for sort in sorts:
-            file = sort != "log"
+            file = sort != "log"  # what is done at once
             item = Item(sort, event, self.turn, done=file, ended=file)
             self.pending.append(item)
             if sort == "log":
@@ -222,6 +224,8 @@ class Medium:
             if item.sort == "log":
                 for offset, part in self._parts(item, form):
                     put(image.log, offset, part)
+            elif item.sort == "trim":
+                blank(image.log, event.offset)
             elif item.sort in ("data", "size"):
                 number = event.file
                 if owned is not None and number not in owned:
@@ -264,6 +268,8 @@ class Medium:
         if form == WHOLE:
             return [(offset, data)]
         chance = random.Random(f"{self._seed}:{item.turn}:{form}")
+        if form == "garbage" and item.event.kind == "rewrite":
+            return spoiled(data, chance)
         parts = tear(data, offset, form, chance)
         if form == "garbage" and item.sort == "log" and self._sector > SECTOR:
             last = (offset + len(data) - 1) // self._sector * self._sector
@@ -307,4 +313,15 @@ def tear(
     ]
 
 
-__all__ = ["BOTH", "TORN", "WHOLE", "Item", "Medium", "tear"]
+def spoiled(data: bytes, chance: random.Random) -> list[tuple[int, bytes]]:
+    """
+    Give what is left of a file that was written over, when the power went in some
+    sector: what is before it, and garbage. What is behind is as it was.
+    """
+    last = max(0, len(data) - 1) // SECTOR
+    at = SECTOR * (chance.randrange(last + 1) if chance.random() < 0.5 else 0)
+    size = min(SECTOR, len(data) - at)
+    return [(0, data[:at]), (at, chance.randbytes(size))]
+
+
+__all__ = ["BOTH", "TORN", "WHOLE", "Item", "Medium", "spoiled", "tear"]

@@ -12,9 +12,9 @@ course of a run, and what ends the comparison early.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from crash.events import Event
 from kill.model import Bounds, Model
@@ -156,6 +156,21 @@ class Plan:
         return model.judge(given, list(bounds), found)
 
 
+class Recovered(Protocol):
+    """
+    What came of an image; `crash.judge.Outcome`.
+    """
+
+    @property
+    def points(self) -> Points | None: ...
+
+    def broken(self, names: Iterable[str], bounds: Iterable[Bounds]) -> list[str]:
+        """
+        Give which of these bounds do not hold.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class Promises:
     """
@@ -188,6 +203,21 @@ class Promises:
             Bounds(self.committed.get(name, 0), self.issued.get(name, 0))
             for name in self.names
         ]
+
+    def broken(self, outcome: Recovered, bounds: list[Bounds]) -> list[str]:
+        """
+        Give which promises of a moment an outcome breaks.
+        """
+        return outcome.broken(self.names, bounds)
+
+    def after(self, outcome: Recovered) -> Promises:
+        """
+        Give the promises of a recovery, and of what followed it: what it has found is
+        promised from then on.
+        """
+        points = {name: (outcome.points or {}).get(name, 0) for name in self.names}
+        kept = dict(points) if self.honest else {}
+        return Promises(self.names, kept, dict(points), self.honest)
 
 
 __all__ = ["Bounds", "Plan", "Points", "Promises", "Shares", "Update", "Value"]

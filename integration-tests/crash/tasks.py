@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from crash.events import Event
@@ -43,35 +43,29 @@ def show(what: str, **values: object) -> str:
     return f"{what}: {' '.join(words)}"
 
 
-@dataclass(slots=True)
-class Task:
+class BaseTask:
     """
-    A workload with a seed.
-
-    Args:
-        subject: The kind of store.
-
-        name: Of the workload.
-
-        seed: Of everything.
-
-        sector: What a write that is cut off may leave as garbage.
+    What tasks of stores and of logs have in common.
     """
 
-    subject: Subject
+    __slots__ = ()
+
     name: str
     seed: int
-    sector: int = SECTOR
-
-    def __post_init__(self) -> None:
-        self.subject = self.subject.tuned(self.workload.tuning(self.seed))
+    sector: int
 
     @property
-    def workload(self) -> Workload:
+    def lossy(self) -> bool:
         """
-        What is played.
+        Whether what a failed sync may leave for ever is looked at, too.
         """
-        return WORKLOADS[self.name]
+        raise NotImplementedError
+
+    def record(self) -> tuple[Plan, list[Event]]:
+        """
+        Play the workload; give what was planned and what happened.
+        """
+        raise NotImplementedError
 
     def judge(
         self, plan: Plan, timeline: list[Event], *, classes: bool = True
@@ -79,14 +73,7 @@ class Task:
         """
         Make a judge for a recording.
         """
-        kind = self.workload.kind
-        honest = self.workload.honest
-        judge = Judge(self.subject, plan, kind=kind, classes=classes, honest=honest)
-        promises = Promises(plan.names)
-        for event in timeline:
-            promises.step(event)
-        judge.ends = [bound.issued for bound in promises.bounds()]
-        return judge
+        raise NotImplementedError
 
     def explorer(
         self,
@@ -99,14 +86,7 @@ class Task:
         """
         Make one for a recording.
         """
-        return Explorer(
-            judge,
-            timeline,
-            seed=self.seed,
-            lossy=lossy,
-            sector=self.sector,
-            depth_every=depth_every,
-        )
+        raise NotImplementedError
 
     def run(
         self, states: int, *, classes: bool = True, most: int = 10
@@ -115,12 +95,12 @@ class Task:
         Go through about so many states; give a line for each violation, and one last.
         """
         begun = time.perf_counter()
-        plan, timeline = record(self.subject, self.workload, self.seed)
+        plan, timeline = self.record()
         trace = fingerprint(timeline)
         judge = self.judge(plan, timeline, classes=classes)
         plans = self.explorer(judge, timeline).count()
         total = Tally()
-        for lossy in (False, True) if self.workload.lossy else (False,):
+        for lossy in (False, True) if self.lossy else (False,):
             explorer = self.explorer(judge, timeline, lossy=lossy)
             tally = explorer.run(min(1.0, states / max(1, plans)), most=most)
             for violation in tally.violations:
@@ -158,9 +138,93 @@ class Task:
         return f"{show('replay', **about)} # {'; '.join(violation.faults)[:600]}"
 
 
-def replay(subject: Subject, line: str) -> list[str]:
+@dataclass(slots=True)
+class Task(BaseTask):
+    """
+    A workload with a seed.
+
+    Args:
+        subject: The kind of store.
+
+        name: Of the workload.
+
+        seed: Of everything.
+
+        sector: What a write that is cut off may leave as garbage.
+    """
+
+    subject: Subject
+    name: str
+    seed: int
+    sector: int = SECTOR
+
+    def __post_init__(self) -> None:
+        self.subject = self.subject.tuned(self.workload.tuning(self.seed))
+
+    @property
+    def workload(self) -> Workload:
+        """
+        What is played.
+        """
+        return WORKLOADS[self.name]
+
+    @property
+    def lossy(self) -> bool:
+        """
+        Whether what a failed sync may leave for ever is looked at, too.
+        """
+        return self.workload.lossy
+
+    def record(self) -> tuple[Plan, list[Event]]:
+        """
+        Play the workload.
+        """
+        return record(self.subject, self.workload, self.seed)
+
+    def judge(
+        self, plan: Plan, timeline: list[Event], *, classes: bool = True
+    ) -> Judge:
+        """
+        Make a judge for a recording.
+        """
+        kind = self.workload.kind
+        honest = self.workload.honest
+        judge = Judge(self.subject, plan, kind=kind, classes=classes, honest=honest)
+        promises = Promises(plan.names)
+        for event in timeline:
+            promises.step(event)
+        judge.ends = [bound.issued for bound in promises.bounds()]
+        return judge
+
+    def explorer(
+        self,
+        judge: Judge,
+        timeline: list[Event],
+        *,
+        lossy: bool = False,
+        depth_every: int = DEPTH_EVERY,
+    ) -> Explorer:
+        """
+        Make one for a recording.
+        """
+        return Explorer(
+            judge,
+            timeline,
+            seed=self.seed,
+            lossy=lossy,
+            sector=self.sector,
+            depth_every=depth_every,
+        )
+
+
+def replay(make: Callable[[str, int, int], BaseTask], line: str) -> list[str]:
     """
     Judge the state that a line tells of.
+
+    Args:
+        make: Gives the task of a workload, a seed and a sector.
+
+        line: As `BaseTask.run` gives it.
 
     Returns:
         What is wrong with it.
@@ -169,9 +233,9 @@ def replay(subject: Subject, line: str) -> list[str]:
         LookupError: The run does not go that way any more.
     """
     told = fields(line.partition(" # ")[0])
-    task = Task(subject, told["workload"], int(told["seed"]), int(told["sector"]))
+    task = make(told["workload"], int(told["seed"]), int(told["sector"]))
     for _ in range(ATTEMPTS):
-        plan, timeline = record(task.subject, task.workload, task.seed)
+        plan, timeline = task.record()
         if told.get("trace") in (None, fingerprint(timeline)):
             break
     else:
@@ -193,8 +257,8 @@ def wrong(explorer: Explorer, outcome: Outcome) -> list[str]:
     Give everything that is wrong with an outcome, at the explorer's moment.
     """
     promises = explorer.promises
-    broken = outcome.broken(promises.names, promises.bounds())
+    broken = promises.broken(outcome, promises.bounds())
     return [*outcome.faults, *broken]
 
 
-__all__ = ["Task", "fields", "replay", "show"]
+__all__ = ["BaseTask", "Task", "fields", "replay", "show"]

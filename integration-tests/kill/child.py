@@ -28,6 +28,8 @@ from kill.ledger import (
     WORDS,
     Ledger,
 )
+from kill.log_child import LogChild
+from kill.log_plan import LogLife
 from kill.model import Value
 from kill.plan import CLOSED_EVERY, SESSIONS, WHERE, Life, Script, mix
 from kill.stores import Worker, known_keys, open_store
@@ -279,12 +281,21 @@ def plain(value: Value) -> int | str:
     return value if isinstance(value, int) else value.decode("latin-1")
 
 
+def is_log(what: str) -> bool:
+    """Whether it is a log that lives there, not a store."""
+    return what.partition(":")[0] == "log"
+
+
 def live(what: str, directory: Path, ledger: Ledger, line: str) -> None:
     """Be a child: whatever happens, this process ends here."""
     faulthandler.dump_traceback_later(STUCK_S, exit=True)
     sys.setswitchinterval(TURN_S)
     try:
-        Child(what, directory, ledger, Life.from_text(line)).live()
+        if is_log(what):
+            mutant = what.partition(":")[2]
+            LogChild(mutant, directory, ledger, LogLife.from_text(line)).live(say, hear)
+        else:
+            Child(what, directory, ledger, Life.from_text(line)).live()
     except BaseException:  # noqa: BLE001 - it is told, and ends the process
         traceback.print_exc()
         os._exit(1)
@@ -300,6 +311,10 @@ def main() -> None:
         import pyfaster  # once, for all children
 
         _ = pyfaster.StoreConfig
+    elif is_log(what):
+        from pyfaster_fasterlog import FasterLog
+
+        _ = FasterLog
     while line := hear():
         ledger.begin()
         child = os.fork()

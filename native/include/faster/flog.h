@@ -54,8 +54,9 @@ struct faster_flog_life {
 struct faster_flog_config {
     uint32_t size; /* sizeof(struct faster_flog_config) when the caller was built */
     uint32_t read_only; /* 1: nothing is appended; another process may do so */
-    const struct faster_device *device; /* closed with the log, also if opening fails */
-    uint64_t log_id;                    /* seeds the checksums of entries */
+    const struct faster_device
+        *device;     /* closed with the log, also if it does not open */
+    uint64_t log_id; /* seeds the checksums of entries */
     uint64_t
         page_size;   /* power of two, 4 KiB ... 1 GiB; 0: 4 MiB; for the log's life */
     uint64_t memory; /* bytes of pages on their way to the device; 0: 8 pages */
@@ -76,9 +77,10 @@ struct faster_flog_config {
 
 struct faster_flog;
 
-/* Open a log.  Blocks: no.  Errors: FASTER_E_CONFIG, FASTER_E_ABI, -ENOMEM, -EINVAL
- * when the device's unit (the larger of sector and alignment) does not divide the last
- * life's first address, or is more than a quarter of a page. */
+/* Open a log.  The device is closed when that fails, but for FASTER_E_ABI.  Blocks: no.
+ * Errors: FASTER_E_CONFIG, FASTER_E_ABI, -ENOMEM, -EINVAL when the device's unit (the
+ * larger of sector and alignment) does not divide the last life's first address, is
+ * more than a quarter of a page, or more than the device takes at once. */
 int faster_flog_open(const struct faster_flog_config *config, struct faster_flog **log);
 
 /* End it: new calls get FASTER_E_CLOSED, waiting ones return with it, the device is
@@ -113,9 +115,9 @@ struct faster_flog_batch {
 };
 
 /*
- * Append many entries, in order; their bytes may change meanwhile.  *done is how many were appended, *end as above; call
- * again with the rest after FASTER_E_TIMEOUT.  An atomic batch is appended whole or not
- * at all, and takes no more than a page.
+ * Append many entries, in order; their bytes may change meanwhile.  *done is how many
+ * were appended, *end as above; call again with the rest after FASTER_E_TIMEOUT.  An
+ * atomic batch is appended whole or not at all, and takes no more than a page.
  * Blocks: yes, for room, up to timeout_ms.
  * Errors: -EINVAL for offsets that descend; as faster_flog_append.
  */

@@ -5,7 +5,7 @@
 #include "flog/flog.h"
 
 /* How long one attempt may take before the thread looks whether it is to end. */
-enum { ATTEMPT_MS = 1000, SLEEP_MS = 60000, PAUSE_MS = 20 };
+enum { ATTEMPT_MS = 100, SLEEP_MS = 60000, PAUSE_MS = 20 };
 
 int flog_committer_init(struct flog_committer *committer) {
     int error = lock_init(&committer->lock);

@@ -4,8 +4,8 @@
  * log is walked.
  *
  * The first word of a range says its size and who took it, the others repeat it; so do
- * the fillers, which the log has written by a function of this test.  Every byte belongs
- * to exactly one of them, but for the end of a page where the next did not fit.
+ * the fillers, which the log has written by a function of this test.  Every byte
+ * belongs to exactly one of them, but for the end of a page where the next did not fit.
  */
 #include <string.h>
 

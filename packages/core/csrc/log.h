@@ -117,8 +117,8 @@ static int append_waiting(const struct log *self, const void *data, uint64_t siz
 }
 
 /* Bytes that stay as they are: those of any object that has a buffer.  What somebody
- * could write to meanwhile, without the GIL, is copied first: it must not change between
- * its checksum and its copy. */
+ * could write to meanwhile, without the GIL, is copied first: it must not change
+ * between its checksum and its copy. */
 struct steady {
     Py_buffer view;
     PyObject *copy; /* NULL of bytes, which do not change */

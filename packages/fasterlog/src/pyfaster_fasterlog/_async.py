@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: MIT
+"""
+The forms of a log's methods for event loops; how tasks are woken is `_pulse`'s.
+
+What has to wait for a disk or for room in memory is done by a thread of the loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import get_running_loop
+from collections.abc import Sequence
+from contextlib import suppress
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from pyfaster.errors import ClosedError, FasterError
+from pyfaster.flog import HEADER, Commit, NativeLog
+from pyfaster_fasterlog._log_base import LogBase
+from pyfaster_fasterlog._pulse import Loop, Pulse, is_own, turn
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+class AsyncLog(LogBase):
+    """
+    A log that tasks of any number of event loops may use at once.
+    """
+
+    #: How often the log's end was cut off.
+    _era: int = 0
+    _pulses: dict[Loop, Pulse]
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self._pulses = {}
+
+    def _pulse(self) -> Pulse:
+        """
+        Give what wakes the running loop.
+
+        Raises:
+            ConfigError: The loop cannot watch a descriptor.
+        """
+        loop = get_running_loop()
+        found = self._pulses.get(loop)
+        return self._new_pulse(loop) if found is None else found
+
+    def _new_pulse(self, loop: Loop) -> Pulse:
+        with self._lock:
+            for other, pulse in list(self._pulses.items()):
+                if other.is_closed():
+                    del self._pulses[other]
+                    pulse.part(self)
+            self._check_open()
+            made = self._pulses[loop] = Pulse(self, loop)
+            return made
+
+    def _check_open(self) -> None:
+        if self._is_over:
+            raise ClosedError(f"log {self.name!r} is closed; open it again")
+
+    @property
+    def end(self) -> int:
+        """
+        Where the next entry goes.
+        """
+        return NativeLog.stats(self)["address_tail"]
+
+    def _why_not(self) -> BaseException | None:
+        """
+        Give why nothing becomes durable any more; None while it does.
+        """
+        if self.completed:
+            return self._error_of(self._refuse)
+        if self.failure is None:
+            return None
+        return self._error_of(NativeLog.commit, self, timeout=0.0)
+
+    def _error_of(self, call: Any, *args: Any, **named: Any) -> BaseException | None:
+        try:
+            call(*args, **named)
+        except FasterError as error:
+            return error
+        return None
+
+    # --- what tasks call ------------------------------------------------------------
+
+    async def append_async(self, data: Buffer) -> int:
+        """
+        Append an entry, waiting for room in memory without holding the loop up.
+
+        Returns:
+            Its address. It is durable once something has committed it.
+
+        Raises:
+            ValueTooLargeError, DurabilityError, LogCompletedError: As from `append`.
+        """
+        return self.try_append(data) or await self._append_later(data)
+
+    async def append_and_commit_async(self, data: Buffer) -> int:
+        """
+        Append an entry, and wait until it is durable. All tasks that do so at the same
+        time share commits.
+
+        Returns:
+            Its address. A task that is cancelled while it waits has appended its entry
+            all the same.
+
+        Raises:
+            ValueTooLargeError, DurabilityError, LogCompletedError: As from
+                `append_and_commit`.
+
+        Cost: some microseconds beside the commit. While one task of a loop does this
+        alone, and commits take less than a millisecond, they are made in the loop's own
+        thread; other tasks have their turn at least each millisecond then, as long as
+        the disk keeps that pace.
+        """
+        pulse = self._pulses.get(get_running_loop()) or self._pulse()
+        if pulse.may_hold():
+            return await self._append_here(data, pulse)
+        address: int = self.try_append(data) or await self._append_later(data)
+        size = len(data) if type(data) is bytes else memoryview(data).nbytes
+        await pulse.wait((address + HEADER + size + 7) & -8)
+        return address
+
+    async def _append_here(self, data: Buffer, pulse: Pulse) -> int:
+        """
+        Append and commit in the loop's own thread.
+        """
+        pulse.inside = True
+        try:
+            begin = perf_counter()
+            address = self.append_and_commit(data)
+            if pulse.has_held(perf_counter() - begin):
+                await turn()
+            return address
+        finally:
+            pulse.inside = False
+
+    async def _append_later(self, data: Buffer) -> int:
+        """
+        Append where there is no room now.
+        """
+        return await asyncio.to_thread(self.append, data)
+
+    async def append_many_async(
+        self,
+        entries: Sequence[Buffer] | Buffer,
+        *,
+        offsets: Buffer | None = None,
+        atomic: bool = False,
+        addresses: Buffer | None = None,
+    ) -> int:
+        """
+        Append many entries, in a thread of the loop's; see `append_many`.
+
+        Returns:
+            The address behind the last one.
+        """
+        return await asyncio.to_thread(
+            self.append_many,
+            entries,
+            offsets=offsets,
+            atomic=atomic,
+            addresses=addresses,
+        )
+
+    async def commit_async(
+        self, until: int = 0, *, cookie: Buffer | None = None
+    ) -> Commit:
+        """
+        Wait until everything that was appended before is durable.
+
+        Args:
+            until: Only what is below this address; 0: everything.
+
+            cookie: As for `commit`: bytes for a commit of its own.
+
+        Returns:
+            What is durable then.
+
+        Raises:
+            DurabilityError: A write or a sync failed; no later one will succeed.
+        """
+        if cookie is not None:
+            return await asyncio.to_thread(self._commit_with, cookie)
+        end = until or self.end
+        at = self.committed
+        if at.until >= end:
+            return at
+        error = self._why_not()
+        if error is not None:
+            raise error
+        await self._pulse().wait(end)
+        return self.committed
+
+    async def read_async(self, address: int) -> bytes:
+        """
+        Read the payload of one committed entry, in a thread of the loop's.
+
+        Raises:
+            CorruptLogError, ConfigError, DeviceError: As from `read`.
+        """
+        return await asyncio.to_thread(self.read, address)
+
+    async def _wait_more(self, seen: int) -> None:
+        """
+        Wait until more than an address is durable, or the log is completed.
+
+        Raises:
+            DurabilityError: It never will be.
+
+            ClosedError: The log was closed.
+        """
+        self._check_open()
+        if self.committed.until > seen or self.completed:
+            return
+        error = self._why_not()
+        if error is not None:
+            raise error
+        await self._pulse().watch(seen)
+
+    # --- what wakes them ------------------------------------------------------------
+
+    def _wake_all(self) -> None:
+        """
+        Have every loop look.
+        """
+        for loop, pulse in list(self._pulses.items()):
+            with suppress(RuntimeError):  # it was closed
+                loop.call_soon_threadsafe(pulse.look)
+
+    def _end(self, timeout: float | None) -> None:
+        """
+        Let the loops go before the core.
+        """
+        for pulse in list(self._pulses.values()):
+            if is_own(pulse.loop) and not pulse.loop.is_closed():
+                pulse.look()
+            pulse.part(self)
+        self._pulses.clear()
+        super()._end(timeout)
+
+
+__all__ = ["AsyncLog"]

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""
+Reading a log while it grows.
+
+Theory of operation: a tail is a scan that waits where it would end. It looks whether
+the log is completed before it reads what is there, so the last entries are never
+missed; reading is done by a thread, some entries at a time, as it may wait for a disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from typing import Protocol
+
+from pyfaster.errors import FasterError, LogTruncatedError
+from pyfaster.flog import Commit, Entry, LogScan
+
+#: Entries that a tail takes at a time.
+SOME = 256
+
+
+class Source(Protocol):
+    """
+    A log as tails see it.
+    """
+
+    @property
+    def begin(self) -> int: ...
+    @property
+    def completed(self) -> bool: ...
+    @property
+    def committed(self) -> Commit: ...
+    @property
+    def _lives_seen(self) -> int: ...
+    def scan(self, start: int | None = 0, /) -> LogScan: ...
+    def _scan_again(self, seen: int, position: int) -> LogScan | None: ...
+    def wait_committed(self, seen: int, timeout: float | None = None) -> bool: ...
+    async def _wait_more(self, seen: int) -> None: ...
+
+
+class Reader:
+    """
+    The scan of a tail, which goes on in a later life of a log that is followed, and
+    begins anew where the log begins, if that is wanted.
+
+    Args:
+        source: The log.
+
+        start: An entry's address; None for where the log begins.
+
+        skip_truncated: Whether what was truncated before it was read is left out.
+    """
+
+    def __init__(
+        self, source: Source, start: int | None, *, skip_truncated: bool
+    ) -> None:
+        self._source = source
+        self._skips = skip_truncated
+        self._openings = source._lives_seen
+        self._scan = source.scan(start)
+
+    def some(self) -> list[Entry]:
+        """
+        Read what is there, not too much at once.
+        """
+        try:
+            return list(islice(self._scan, SOME)) or self._some_later()
+        except LogTruncatedError:
+            if not self._skips:
+                raise
+            self._openings = self._source._lives_seen
+            self._scan = self._source.scan(self._source.begin)
+            return list(islice(self._scan, SOME))
+
+    def _some_later(self) -> list[Entry]:
+        """
+        Go on where the log was opened anew.
+        """
+        openings = self._source._lives_seen
+        later = self._source._scan_again(self._openings, self._scan.position)
+        if later is None:
+            return []
+        self._openings, self._scan = openings, later
+        return list(islice(later, SOME))
+
+
+async def tail(
+    source: Source, start: int | None, *, skip_truncated: bool
+) -> AsyncIterator[Entry]:
+    """
+    Give committed entries, and wait for more, until the log is completed.
+    """
+    reader = Reader(source, start, skip_truncated=skip_truncated)
+    while True:
+        completed, seen = source.completed, source.committed.until
+        entries = await asyncio.to_thread(reader.some)
+        for entry in entries:
+            yield entry
+        if entries:
+            continue
+        if completed:
+            return
+        await source._wait_more(seen)
+
+
+def follow(
+    source: Source, start: int | None, *, skip_truncated: bool
+) -> Iterator[Entry]:
+    """
+    The same for a thread, which waits itself.
+    """
+    reader = Reader(source, start, skip_truncated=skip_truncated)
+    while True:
+        completed, seen = source.completed, source.committed.until
+        entries = reader.some()
+        yield from entries
+        if entries:
+            continue
+        if completed:
+            return
+        try:
+            source.wait_committed(seen)
+        except FasterError:
+            if not source.completed:
+                raise
+
+
+__all__ = ["Source", "follow", "tail"]

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+"""Settings of all tests here: the same examples in every run; helpers are found."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+settings.register_profile("fasterlog", derandomize=True, deadline=None)
+settings.load_profile("fasterlog")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Where a test's log lives; nothing is there yet."""
+    return tmp_path / "wal"
