@@ -95,12 +95,12 @@ def test_nox_runs_every_block() -> None:
 
 
 def test_pages_that_every_environment_runs() -> None:
-    """What they need beyond the core is said: files, and checkpoints of them."""
+    """What they need beyond the core is said: files, checkpoints of them, the log."""
     for name in ("packages/core/README.md", "docs/settings.md"):
         page = house.ROOT / name
         assert examples.chosen(page, ()) == examples.blocks(page, "python") != []
     readme = house.ROOT / "README.md"
-    have = {"devices-file", "checkpoint"}
+    have = {"devices-file", "checkpoint", "fasterlog"}
     assert examples.chosen(readme, have) == examples.blocks(readme, "python") != []
     guide = house.ROOT / "docs" / "guide.md"
     have |= EVERYWHERE | OPTIONAL

@@ -140,7 +140,8 @@ struct faster_flog_commit {
 };
 
 /*
- * Make everything below `until` durable (0: all that was appended before the call).
+ * Make everything below `until` durable (0: all that was appended before the call; who
+ * calls again because time ran out gives the address that he means).
  * Concurrent calls share a sync.  Blocks: up to timeout_ms.
  * Errors: FASTER_E_TIMEOUT (nothing is lost, call again); why writing has stopped.
  */
@@ -192,7 +193,8 @@ int faster_flog_begin_at(struct faster_flog *log, uint64_t address);
 int faster_flog_free_space(struct faster_flog *log);
 
 /* Keep everybody from appending and committing, and wait until all that was appended is
- * durable; who comes meanwhile waits.  Blocks: up to timeout_ms.  Then the caller may
+ * durable; who comes meanwhile waits.  Blocks: up to timeout_ms; after FASTER_E_TIMEOUT
+ * it stays so, and the caller tries again or calls faster_flog_resume.  Then he may
  * write slots, and ends this with faster_flog_restart or faster_flog_resume. */
 int faster_flog_suspend(struct faster_flog *log, uint32_t timeout_ms);
 void faster_flog_resume(struct faster_flog *log);

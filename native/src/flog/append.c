@@ -55,8 +55,12 @@ static void count(struct faster_flog *log, uint32_t index, uint64_t entries,
     atomic_store_explicit(&counts->bytes, seen + bytes, memory_order_relaxed);
 }
 
-/* Have a commit made when enough waits for one. */
+/* Have a commit made when enough waits for one, and say when the end is near. */
 static void follow_policy(struct faster_flog *log, uint64_t end) {
+    if (faster_unlikely(end > log->entries_end)) {
+        (void)atomic_fetch_or_explicit(&log->state, FLOG_ENDED,
+                                       memory_order_seq_cst); /* M1 */
+    }
     /* relaxed: a hint; who is late asks once more */
     uint64_t asked = atomic_load_explicit(&log->asked_until, memory_order_relaxed);
     bool low = end < asked && asked - end <= log->log.range; /* else: of before a cut */

@@ -26,7 +26,10 @@ int flog_refusal(struct faster_flog *log, uint32_t state) {
     if ((state & FLOG_FAILED) != 0) {
         return atomic_load_explicit(&log->failed, memory_order_acquire); /* M4 */
     }
-    return state != 0 ? FASTER_RETRY : FASTER_OK;
+    if ((state & FLOG_SUSPENDED) != 0) {
+        return FASTER_RETRY;
+    }
+    return (state & FLOG_ENDED) != 0 ? FASTER_E_FULL : FASTER_OK;
 }
 
 static uint32_t state_of(struct faster_flog *log) {
@@ -60,7 +63,8 @@ void flog_wake(struct faster_flog *log) {
 void flog_fail(struct faster_flog *log, int status, uint64_t from, uint64_t until) {
     lock_enter(&log->lock);
     if ((state_of(log) & FLOG_FAILED) == 0) {
-        log->failed_from = from;
+        uint64_t committed = flog_committed(log); /* what is durable has not failed */
+        log->failed_from = from > committed ? from : committed;
         log->failed_until = until;
         atomic_store_explicit(&log->failed, status,
                               memory_order_release); /* M4, with flog_refusal */
@@ -72,6 +76,9 @@ void flog_fail(struct faster_flog *log, int status, uint64_t from, uint64_t unti
 }
 
 int faster_flog_failed(struct faster_flog *log, uint64_t *from, uint64_t *until) {
+    if (log->fork_generation != fork_generation()) {
+        return FASTER_E_FORKED;
+    }
     if ((state_of(log) & FLOG_FAILED) == 0 || log->read_only) {
         return FASTER_OK;
     }
@@ -113,7 +120,11 @@ bool flog_work(void *context) {
     lock_enter(&log->flushing);
     bool moved = disk_work(&log->log);
     lock_leave(&log->flushing);
-    if (disk_failed(&log->log, &failure) != FASTER_OK) {
+    int failed = disk_failed(&log->log, &failure);
+    if (failed != FASTER_OK && !disk_is_full(failed)) {
+        flog_fail(log, failed, failure.from, failure.until); /* D3 */
+    }
+    if (failed != FASTER_OK) {
         /* What failed was tried again inside the lock: let others in now. */
         thread_pause_us(FAILED_PAUSE_US);
     }
@@ -268,9 +279,7 @@ static int judge(struct faster_flog *log, int status) {
                    disk_is_full(failure.status))) {
         return status;
     }
-    uint64_t from = flog_committed(log);
-    flog_fail(log, failure.status, failure.from > from ? failure.from : from,
-              failure.until);
+    flog_fail(log, failure.status, failure.from, failure.until);
     return failure.status;
 }
 
@@ -345,7 +354,8 @@ static int take_lead(struct faster_flog *log, uint64_t until, uint64_t deadline,
     int result = FASTER_OK;
     lock_enter(&log->lock);
     for (;;) { /* ends at the deadline */
-        uint32_t state = state_of(log) & ~(suspending ? FLOG_SUSPENDED : 0u);
+        uint32_t passed = FLOG_ENDED | (suspending ? FLOG_SUSPENDED : 0u);
+        uint32_t state = state_of(log) & ~passed;
         if (flog_committed(log) >= until) {
             result = FASTER_NOT_FOUND;
         } else if ((state & (FLOG_CLOSED | FLOG_FAILED)) != 0) {
@@ -421,6 +431,11 @@ int faster_flog_commit_strong(struct faster_flog *log, const void *cookie,
 }
 
 void faster_flog_committed(struct faster_flog *log, struct faster_flog_commit *commit) {
+    if (log->fork_generation != fork_generation()) {
+        /* The lock is the parent's; here nobody writes. */
+        *commit = (struct faster_flog_commit){log->number, flog_committed(log)};
+        return;
+    }
     lock_enter(&log->lock);
     *commit = (struct faster_flog_commit){log->number, flog_committed(log)};
     lock_leave(&log->lock);

@@ -59,9 +59,44 @@ void faster_flog_resume(struct faster_flog *log) {
     (void)atomic_fetch_and_explicit(&log->state, ~(uint32_t)FLOG_SUSPENDED,
                                     memory_order_seq_cst); /* M1 */
     lock_enter(&log->lock);
+    log->suspension = SUSPENSION_NONE;
     flog_wake(log);
     lock_leave(&log->lock);
     flog_end_call(log);
+}
+
+/* Become who suspends; a call whose time ran out goes on where it was. */
+static int take_suspension(struct faster_flog *log) {
+    int result = FASTER_OK;
+    lock_enter(&log->lock);
+    if (log->suspension == SUSPENSION_NONE || log->suspension == SUSPENSION_BEGUN) {
+        log->suspension = SUSPENSION_TAKEN;
+    } else {
+        result = FASTER_E_BUSY;
+    }
+    lock_leave(&log->lock);
+    return result;
+}
+
+static void settle_suspension(struct faster_flog *log, enum flog_suspension how) {
+    lock_enter(&log->lock);
+    log->suspension = how;
+    lock_leave(&log->lock);
+}
+
+/* Keep everybody out, and have all that was appended committed. */
+static int suspend(struct faster_flog *log, uint64_t deadline) {
+    uint32_t before = atomic_fetch_or_explicit(&log->state, FLOG_SUSPENDED,
+                                               memory_order_seq_cst); /* M1 */
+    int result = flog_refusal(log, before & (FLOG_CLOSED | FLOG_FAILED));
+    if (result == FASTER_OK) {
+        epoch_wait(&log->epoch, epoch_bump(&log->epoch));
+        result = wait_for_leaders(log, deadline);
+    }
+    if (result == FASTER_OK) {
+        result = flog_commit_until(log, hlog_tail(&log->log), deadline, true);
+    }
+    return result;
 }
 
 int faster_flog_suspend(struct faster_flog *log, uint32_t timeout_ms) {
@@ -70,21 +105,21 @@ int faster_flog_suspend(struct faster_flog *log, uint32_t timeout_ms) {
     if (result != FASTER_OK) {
         return result;
     }
-    uint32_t before = atomic_fetch_or_explicit(&log->state, FLOG_SUSPENDED,
-                                               memory_order_seq_cst); /* M1 */
-    if (before != 0) {
-        result = before == FLOG_SUSPENDED ? FASTER_E_BUSY : flog_refusal(log, before);
-    } else {
-        epoch_wait(&log->epoch, epoch_bump(&log->epoch));
-        result = wait_for_leaders(log, deadline);
-        if (result == FASTER_OK) {
-            result = flog_commit_until(log, hlog_tail(&log->log), deadline, true);
+    uint32_t state = atomic_load_explicit(&log->state, memory_order_seq_cst); /* M1 */
+    result = flog_refusal(log, state & (FLOG_CLOSED | FLOG_FAILED));
+    if (result == FASTER_OK) {
+        result = take_suspension(log);
+    }
+    if (result == FASTER_OK) {
+        result = suspend(log, deadline);
+        if (result == FASTER_OK || result == FASTER_E_TIMEOUT) {
+            settle_suspension(log,
+                              result == FASTER_OK ? SUSPENSION_HELD : SUSPENSION_BEGUN);
+        } else {
+            faster_flog_resume(log);
         }
     }
     flog_end_call(log);
-    if (result != FASTER_OK && (before & FLOG_SUSPENDED) == 0) {
-        faster_flog_resume(log);
-    }
     return result;
 }
 
@@ -111,6 +146,8 @@ static void go_on_at(struct faster_flog *log, struct flog_lives *lives,
     /* relaxed: nobody appends */
     atomic_store_explicit(&log->asked_until, last->first, memory_order_relaxed);
     atomic_store_explicit(&log->committed, last->first, memory_order_release); /* M2 */
+    (void)atomic_fetch_and_explicit(&log->state, ~(uint32_t)FLOG_ENDED,
+                                    memory_order_seq_cst); /* M1 */
     (void)atomic_fetch_add_explicit(&log->era, 1,
                                     memory_order_release); /* M6, with follow_era */
 }
@@ -123,7 +160,8 @@ int faster_flog_restart(struct faster_flog *log, const struct faster_flog_life *
     }
     uint32_t state = atomic_load_explicit(&log->state, memory_order_seq_cst); /* M1 */
     struct flog_lives *copy = NULL;
-    if (state != FLOG_SUSPENDED || !may_restart(log, lives, life_count) ||
+    if ((state & ~(uint32_t)FLOG_ENDED) != FLOG_SUSPENDED ||
+        !may_restart(log, lives, life_count) ||
         lives[life_count - 1].first < flog_begin(log) ||
         flog_committed(log) != hlog_tail(&log->log)) {
         result = -EINVAL;

@@ -14,11 +14,13 @@ enum {
     PAGE_DEFAULT = 1 << HLOG_PAGE_BITS_DEFAULT,
     /* The tail's page, the one ahead, and several on their way. */
     PAGES_DEFAULT = 8,
-    UNITS_PER_PAGE_MIN =
-        4, /* a commit record and its filler take half a page at most */
+    /* A commit record and its filler take half a page at most. */
+    UNITS_PER_PAGE_MIN = 4,
+    ENDING_PAGES = FLOG_SLOTS + 4, /* left for commits when the addresses run out */
     IN_FLIGHT_MAX = 64,
     FREE_TIMEOUT_MS = 10000,
-    CLOSE_PAUSE_US = 100
+    CLOSE_PAUSE_US = 100,
+    CLOSE_LOOK_MS = 100
 };
 
 struct flog_lives *flog_lives_copy(struct faster_flog *log) {
@@ -136,6 +138,8 @@ static int build_log(struct faster_flog *log, const struct faster_flog_config *c
     if (error == FASTER_OK) {
         error = disk_attach(&log->log, &disk);
     }
+    /* Every slot may have an append under way that sees the mark too late. */
+    log->entries_end = log->log.end - ENDING_PAGES * log->page_size;
     if (error != FASTER_OK) {
         hlog_destroy(&log->log);
     }
@@ -285,14 +289,7 @@ static bool is_deserted(struct faster_flog *log, uint64_t closed_at) {
            (log->read_only || epoch_is_safe(&log->epoch, closed_at));
 }
 
-static void release(struct faster_flog *log) {
-    lock_enter(&log->lock);
-    bool mine = !log->released;
-    log->released = true;
-    lock_leave(&log->lock);
-    if (!mine) {
-        return;
-    }
+static void release_parts(struct faster_flog *log) {
     if (log->read_only) {
         (void)device_close(&log->device);
         return;
@@ -300,6 +297,25 @@ static void release(struct faster_flog *log) {
     worker_stop(&log->worker);
     (void)disk_close(&log->log);
     hlog_destroy(&log->log);
+}
+
+/* One of several who close does it; the others wait: behind a close the device is
+ * closed, whoever called. */
+static void release(struct faster_flog *log) {
+    lock_enter(&log->lock);
+    bool mine = !log->released;
+    log->released = true;
+    while (!mine && !log->gone) { /* ends: who has it does not wait for others */
+        condition_wait(&log->moved, &log->lock, CLOSE_LOOK_MS);
+    }
+    lock_leave(&log->lock);
+    if (mine) {
+        release_parts(log);
+        lock_enter(&log->lock);
+        log->gone = true;
+        condition_wake(&log->moved);
+        lock_leave(&log->lock);
+    }
 }
 
 int faster_flog_close(struct faster_flog *log, uint32_t timeout_ms) {
@@ -324,7 +340,8 @@ int faster_flog_close(struct faster_flog *log, uint32_t timeout_ms) {
             return FASTER_E_TIMEOUT;
         }
         lock_enter(&log->lock);
-        flog_wake(log);
+        condition_wake(&log->moved);
+        condition_wake(&log->room);
         lock_leave(&log->lock);
         thread_pause_us(CLOSE_PAUSE_US);
     }

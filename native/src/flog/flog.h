@@ -74,7 +74,21 @@ enum { FLOG_SLOTS = EPOCH_CHUNK_SLOTS };
 enum { FLOG_NOTIFY_MAX = 64 };
 
 /* Bits of `state`. */
-enum { FLOG_CLOSED = 1, FLOG_SUSPENDED = 2, FLOG_FAILED = 4 };
+enum {
+    FLOG_CLOSED = 1,
+    FLOG_SUSPENDED = 2,
+    FLOG_FAILED = 4,
+    FLOG_ENDED = 8 /* the addresses run out: entries are refused, commits are not */
+};
+
+/* A suspension whose call ran out of time is kept until it is tried again or given up:
+ * else somebody who appends could keep it from ever being reached. */
+enum flog_suspension {
+    SUSPENSION_NONE,
+    SUSPENSION_TAKEN, /* a call is inside */
+    SUSPENSION_BEGUN, /* its time ran out */
+    SUSPENSION_HELD
+};
 
 /* What one slot's holders have counted; written inside the slot only. */
 struct flog_count {
@@ -98,6 +112,7 @@ struct faster_flog {
     uint64_t log_id;
     uint64_t page_size;
     uint64_t payload_max;
+    uint64_t entries_end; /* beyond it there is only room for commits */
     uint64_t unit;
     uint64_t commit_bytes;
     uint32_t commit_ms;
@@ -148,7 +163,9 @@ struct faster_flog {
     uint8_t *attachment;
     uint64_t attachment_size;
     uint64_t commits;
-    bool released;
+    enum flog_suspension suspension;
+    bool released; /* by somebody, */
+    bool gone;     /* who is through with it */
 
     struct flog_committer committer;
     struct flog_count counts[FLOG_SLOTS];

@@ -78,6 +78,12 @@ static int look_at(struct faster_flog *log, uint64_t address, uint64_t guess,
         look->reader.capacity_max = log->page_size;
         result = FASTER_OK;
     }
+    if (result == FASTER_E_CORRUPT) {
+        /* A cut, or a new beginning, may have taken it away meanwhile. */
+        struct entry_rules now;
+        int gone = take_rules(log, address, &now);
+        result = gone == FASTER_OK && now.seed == look->rules.seed ? result : -EINVAL;
+    }
     return result;
 }
 

@@ -182,7 +182,7 @@ APPENDS: dict[str, Callable[[NativeLog], object]] = {
 def fill(log: NativeLog) -> None:
     """Append until there is no room, as far as a thread can tell."""
     for _ in range(10_000):
-        if not log.wait_room(timeout=0):
+        if not log.wait_room(timeout=0.2):  # pages may be on their way
             return
         log.append_many([b"x" * 100] * 10)
     raise AssertionError("there is always room")

@@ -46,6 +46,7 @@ from pyfaster._flog_values import (
     Slot,
 )
 from pyfaster._hot import Entry, LogScan, Piece
+from pyfaster.errors import SessionBusyError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -305,7 +306,13 @@ class NativeLog(_hot.Log):
         def step(slice_ms: int) -> int:
             return cabi.flog_suspend(self.address, slice_ms)
 
-        self._wait("suspending", step, timeout)
+        try:
+            self._wait("suspending", step, timeout)
+        except SessionBusyError:
+            raise
+        except BaseException:
+            self.resume()
+            raise
 
     def resume(self) -> None:
         """
