@@ -194,7 +194,8 @@ int faster_flog_free_space(struct faster_flog *log);
 
 /* Keep everybody from appending and committing, and wait until all that was appended is
  * durable; who comes meanwhile waits.  Blocks: up to timeout_ms; after FASTER_E_TIMEOUT
- * it stays so, and the caller tries again or calls faster_flog_resume.  Then he may
+ * it stays so, and the caller tries again or calls faster_flog_resume; one caller at a
+ * time, until he is through.  Then he may
  * write slots, and ends this with faster_flog_restart or faster_flog_resume. */
 int faster_flog_suspend(struct faster_flog *log, uint32_t timeout_ms);
 void faster_flog_resume(struct faster_flog *log);

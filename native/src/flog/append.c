@@ -235,7 +235,7 @@ static bool has_room(struct faster_flog *log) {
     uint64_t tail = hlog_tail(&log->log);
     uint32_t state = atomic_load_explicit(&log->state, memory_order_seq_cst); /* M1 */
     if (state != 0) {
-        return state != FLOG_SUSPENDED;
+        return (state & ~(uint32_t)FLOG_ENDED) != FLOG_SUSPENDED;
     }
     return disk_page_ready(&log->log, (tail >> log->log.page_bits) + 1) != FASTER_RETRY;
 }

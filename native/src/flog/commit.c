@@ -11,6 +11,9 @@
  * then it rests, longer each time. */
 enum { REST_YIELDS = 32, REST_US_MAX = 1000, REST_WAIT_MS = 1 };
 
+/* What is written about as fast as a thread is woken. */
+enum { SMALL_FLUSH = 1 << 16 };
+
 /* A worker whose writes have failed stays away from the lock for so long. */
 enum { FAILED_PAUSE_US = 1000 };
 
@@ -227,11 +230,15 @@ static int flush_until(struct faster_flog *log, uint64_t until, uint64_t deadlin
     uint32_t pause_us = 0;
     int result = FASTER_OK;
     lock_enter(&log->flushing);
+    /* While much is written the worker serves those who need pages. */
+    bool small = until - disk_flushed_until(&log->log) <= SMALL_FLUSH;
     disk_hold(&log->log);
     disk_want_flush(&log->log, until);
     while (result == FASTER_OK) { /* ends at the deadline */
         bool moved = disk_work_waiting(&log->log);
-        disk_hold(&log->log);
+        if (small) {
+            disk_hold(&log->log);
+        }
         if (disk_flushed_until(&log->log) >= until) {
             break;
         }

@@ -146,8 +146,10 @@ static void go_on_at(struct faster_flog *log, struct flog_lives *lives,
     /* relaxed: nobody appends */
     atomic_store_explicit(&log->asked_until, last->first, memory_order_relaxed);
     atomic_store_explicit(&log->committed, last->first, memory_order_release); /* M2 */
-    (void)atomic_fetch_and_explicit(&log->state, ~(uint32_t)FLOG_ENDED,
-                                    memory_order_seq_cst); /* M1 */
+    if (last->first <= log->entries_end) {
+        (void)atomic_fetch_and_explicit(&log->state, ~(uint32_t)FLOG_ENDED,
+                                        memory_order_seq_cst); /* M1 */
+    }
     (void)atomic_fetch_add_explicit(&log->era, 1,
                                     memory_order_release); /* M6, with follow_era */
 }
@@ -163,6 +165,7 @@ int faster_flog_restart(struct faster_flog *log, const struct faster_flog_life *
     if ((state & ~(uint32_t)FLOG_ENDED) != FLOG_SUSPENDED ||
         !may_restart(log, lives, life_count) ||
         lives[life_count - 1].first < flog_begin(log) ||
+        lives[life_count - 1].first > flog_committed(log) ||
         flog_committed(log) != hlog_tail(&log->log)) {
         result = -EINVAL;
     } else {

@@ -140,6 +140,9 @@ static int build_log(struct faster_flog *log, const struct faster_flog_config *c
     }
     /* Every slot may have an append under way that sees the mark too late. */
     log->entries_end = log->log.end - ENDING_PAGES * log->page_size;
+    if (first > log->entries_end) {
+        atomic_init(&log->state, FLOG_ENDED);
+    }
     if (error != FASTER_OK) {
         hlog_destroy(&log->log);
     }

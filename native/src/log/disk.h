@@ -123,7 +123,8 @@ bool disk_work(struct hlog *log);
  * it may carry out there itself what it has submitted here. */
 bool disk_work_waiting(struct hlog *log);
 
-/* Nobody needs to wake the worker: the caller will do a round itself (M2). */
+/* Nobody needs to wake the worker: the caller does a round itself soon (M2).  A round
+ * ends it. */
 void disk_hold(struct hlog *log);
 
 /* Go on at `until`, on a unit, as after disk_attach: what is behind it is given up.

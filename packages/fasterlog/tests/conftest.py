@@ -17,5 +17,6 @@ settings.load_profile("fasterlog")
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Where a test's log lives; nothing is there yet."""
+    """Where a test's log lives, in files; nothing is there yet."""
+    pytest.importorskip("pyfaster_devices_file")
     return tmp_path / "wal"

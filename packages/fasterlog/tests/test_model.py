@@ -21,6 +21,8 @@ from log_kit import follower, open_log, reopen
 from pyfaster.errors import LogAddressError
 from pyfaster_fasterlog import FasterLog
 
+pytest.importorskip("pyfaster_devices_file")
+
 SIZES = st.integers(0, 40) | st.sampled_from([500, 4000, 30_000])
 
 

@@ -81,6 +81,7 @@ def test_one_log_at_a_time(place: Path) -> None:
 
 def test_a_store_and_a_log_do_not_share(tmp_path: Path) -> None:
     """A log's directory is refused as a store's, and the other way round."""
+    pytest.importorskip("pyfaster_devices_file")
     place = tmp_path / "wal"
     built(place)
     before = files_of(place)

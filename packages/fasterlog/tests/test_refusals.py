@@ -27,6 +27,8 @@ from pyfaster.errors import (
     UnsupportedFormatError,
 )
 
+pytest.importorskip("pyfaster_devices_file")
+
 
 @pytest.mark.fault("F34")
 @pytest.mark.parametrize("name", SLOTS)
