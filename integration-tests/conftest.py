@@ -8,5 +8,5 @@ from importlib.util import find_spec
 collect_ignore = (
     []
     if find_spec("pyfaster_fasterlog")
-    else ["test_crash_log.py", "test_log_faults.py"]
+    else ["test_crash_log.py", "test_log_faults.py", "test_log_format.py"]
 )

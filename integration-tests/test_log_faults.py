@@ -13,7 +13,6 @@ import errno
 import threading
 from collections.abc import Callable, Iterator
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -463,20 +462,6 @@ def test_addresses_have_more_than_32_bits() -> None:
     assert [entry.address for entry in log.scan()] == places[5:]
     assert log.cursors() == {"c": places[9]}
     log.close()
-
-
-@pytest.mark.trap("X15")
-def test_an_empty_log_is_opened_again_and_again(tmp_path: Path) -> None:
-    """A log that nobody ever wrote to has no segments; it opens, and takes entries."""
-    for _ in range(4):
-        with FasterLog.open(tmp_path / "log", segment_size="64KiB") as log:
-            assert log.committed.number == 0
-    for life in range(4):
-        with FasterLog.open(tmp_path / "log", segment_size="64KiB") as log:
-            assert len(list(log.scan())) == 300 * life
-            log.append_many([b"x" * 500] * 300)  # several segments
-    with FasterLog.open(tmp_path / "log") as log:
-        assert [entry.payload for entry in log.scan()] == [b"x" * 500] * 1200
 
 
 def test_all_of_a_log_may_be_cut_off() -> None:

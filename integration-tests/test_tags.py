@@ -4,7 +4,7 @@ The tags that the core's comments cite: every one is defined, every order has tw
 
 I (invariants) and M (memory order) belong to one header and are cited by their number
 in the same folder, or as `epoch.h I3` from elsewhere. The letters of the core's rules
-(E, R, G, L, P) belong to docs/core-rules.md.
+(D, E, R, G, L, P) belong to docs/core-rules.md.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.once
 
 DEFINITION = re.compile(r"^ \*   ([IM]\d+)  ", re.MULTILINE)
 CITATION = re.compile(r"(?:\b(\w+\.h) )?\b([IM]\d+)\b")
-RULE = re.compile(r"(?<![\w.])([ERGLP]\d+)\b")
+RULE = re.compile(r"(?<![\w.])([DERGLP]\d+)\b")
 ORDERED = re.compile(r"memory_order_(?:acquire|release|acq_rel|seq_cst)\b")
-TAG = re.compile(r"\b[IMERGLP]\d+\b|'s\b")
+TAG = re.compile(r"\b[IMDERGLP]\d+\b|'s\b")
 
 SOURCES = [path for path in house.files(".c", ".h") if path.is_relative_to(house.CORE)]
 
@@ -133,7 +133,7 @@ def test_cited_rules_are_in_the_docs() -> None:
     """A rule that the core's comments cite (E1, R3, ...) is in docs/core-rules.md."""
     rules = set(
         re.findall(
-            r"^\*\*([ERGLP]\d+)\*\*",
+            r"^\*\*([DERGLP]\d+)\*\*",
             house.text(house.ROOT / "docs" / "core-rules.md"),
             re.MULTILINE,
         )

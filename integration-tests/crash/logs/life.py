@@ -55,15 +55,33 @@ class RunningLog(Protocol):
         """
         ...
 
+    async def append_and_commit_async(self, data: bytes) -> int:
+        """
+        The same, in a task of several.
+        """
+        ...
+
     def commit(self, cookie: bytes = b"") -> Commit:
         """
         Make everything durable.
         """
         ...
 
+    async def commit_async(self) -> Commit:
+        """
+        Wait in a task until everything appended before is durable.
+        """
+        ...
+
     def committed(self) -> Commit:
         """
         What is durable.
+        """
+        ...
+
+    def wait(self, address: int) -> None:
+        """
+        Wait until an entry is durable, and ask for nothing.
         """
         ...
 
@@ -255,6 +273,22 @@ class LogLife:
         self.note("ack", "commit", offset=address + 1)
         return address
 
+    async def append_and_commit_async(self) -> int:
+        """
+        The same, in a task of several.
+        """
+        number, data = self._issue()
+        address = await self.log.append_and_commit_async(data)
+        self.note("appended", number=number, offset=address)
+        self.note("ack", "commit", offset=address + 1)
+        return address
+
+    async def commit_async(self) -> None:
+        """
+        Wait in a task until everything appended before is durable.
+        """
+        self.acknowledge(await self.log.commit_async())
+
     def commit(self, cookie: bytes = b"") -> Commit:
         """
         Make everything durable.
@@ -275,6 +309,13 @@ class LogLife:
         """
         about = {"offset": commit.until, "number": commit.number, "data": cookie}
         self.note("ack", "commit", **about)
+
+    def wait(self, address: int) -> None:
+        """
+        Wait until the log has made an entry durable by itself.
+        """
+        self.log.wait(address)
+        self.note("ack", "commit", offset=address + 1)
 
     def look(self) -> Commit:
         """

@@ -20,6 +20,8 @@ from pyfaster_fasterlog import CommitPolicy, FasterLog
 
 #: Small pages, so that a small log has several.
 PAGE = 4096
+#: What the log has not committed by itself for so long, it never will; in seconds.
+WAIT_S = 60.0
 #: Of these settings a commit policy is made.
 POLICY = frozenset({"every_bytes", "every_seconds", "max_in_flight"})
 
@@ -111,6 +113,19 @@ class RealLog:
         """
         return self.log.append_and_commit(data)
 
+    async def append_and_commit_async(self, data: bytes) -> int:
+        """
+        The same, in a task of several.
+        """
+        return await self.log.append_and_commit_async(data)
+
+    async def commit_async(self) -> Commit:
+        """
+        Wait in a task until everything appended before is durable.
+        """
+        at = await self.log.commit_async()
+        return Commit(at.number, at.until)
+
     def commit(self, cookie: bytes = b"") -> Commit:
         """
         Make everything durable.
@@ -124,6 +139,16 @@ class RealLog:
         """
         at = self.log.committed
         return Commit(at.number, at.until)
+
+    def wait(self, address: int) -> None:
+        """
+        Wait until an entry is durable, and ask for nothing.
+
+        Raises:
+            AssertionError: It does not become so.
+        """
+        if not self.log.wait_committed(address, timeout=WAIT_S):
+            raise AssertionError(f"the entry at {address} is not committed")
 
     def save(self, name: str, address: int) -> None:
         """

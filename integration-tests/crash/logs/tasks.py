@@ -18,6 +18,9 @@ from crash.medium import SECTOR
 from crash.oracle import Plan
 from crash.tasks import BaseTask
 
+#: With one of these settings a log commits without being asked.
+BY_ITSELF = frozenset({"every_bytes", "every_seconds"})
+
 
 @dataclass(slots=True)
 class LogTask(BaseTask):
@@ -70,7 +73,7 @@ class LogTask(BaseTask):
             self.seed,
             classes=classes,
             honest=workload.honest,
-            by_itself="every_bytes" in workload.settings,
+            by_itself=not BY_ITSELF.isdisjoint(workload.settings),
         )
 
     def explorer(

@@ -293,6 +293,18 @@ class ToyLog:
         self.commit()
         return address
 
+    async def append_and_commit_async(self, data: bytes) -> int:
+        """
+        The same: its commits wait for nothing.
+        """
+        return self.append_and_commit(data)
+
+    async def commit_async(self) -> Commit:
+        """
+        Make everything durable.
+        """
+        return self.commit()
+
     def _flush(self, until: int) -> None:
         start = self.flushed // SECTOR * SECTOR
         for at in range(start, until, SECTOR):
@@ -345,6 +357,13 @@ class ToyLog:
         What is durable.
         """
         return Commit(self.about["number"], self.about["until"])
+
+    def wait(self, address: int) -> None:
+        """
+        The toy does nothing by itself.
+        """
+        if address >= self.about["until"]:
+            self.commit()
 
     def save(self, name: str, address: int) -> None:
         """

@@ -10,6 +10,7 @@ the runs that there may be, and is judged as such.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import random
 import threading
@@ -250,6 +251,39 @@ def group(actor: LogActor) -> None:
     actor.life.look()
 
 
+def tasks(actor: LogActor) -> None:
+    """
+    Four tasks of one event loop append and commit, and share what they can.
+    """
+
+    async def work(number: int) -> None:
+        for turn in range(8):
+            await actor.life.append_and_commit_async()
+            for _ in range((turn + number) % 3 * 8):
+                actor.life.append()
+            if turn % 3 == number % 3:
+                await actor.life.commit_async()
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*map(work, range(4)))
+
+    asyncio.run(all_of_them())
+    actor.life.look()
+
+
+def by_time(actor: LogActor) -> None:
+    """
+    The log commits once entries have waited so long; nobody asks it to.
+    """
+    for turn in range(16):
+        actor.append(actor.chance.randint(1, 8))
+        last = actor.life.append()
+        if turn % 2:
+            actor.life.wait(last)
+        actor.life.look()
+    actor.append(8)
+
+
 def by_itself(actor: LogActor) -> None:
     """
     The log commits once so many bytes wait; what it says is durable has to be.
@@ -420,6 +454,8 @@ LOG_WORKLOADS: dict[str, LogWorkload] = {
     "log group": LogWorkload(group),
     "log group in flight": LogWorkload(group, {"max_in_flight": 3}),
     "log by itself": LogWorkload(by_itself, {"every_bytes": 6000, "max_in_flight": 3}),
+    "log by time": LogWorkload(by_time, {"every_seconds": 0.001}),
+    "log tasks": LogWorkload(tasks, {"max_in_flight": 2}),
     "log cursors": LogWorkload(cursors),
     "log truncating": LogWorkload(truncating),
     "log cutting": LogWorkload(cutting),

@@ -172,7 +172,7 @@ int faster_flog_wait_committed(struct faster_flog *log, uint64_t seen,
                                uint32_t timeout_ms);
 
 /* Write a 64-bit 1 to a descriptor (an eventfd, a socket) whenever more is durable, and
- * when the log failed or was closed.  At most 64 descriptors: FASTER_E_FULL. */
+ * when the log failed or was closed.  At most 4096 descriptors: FASTER_E_FULL. */
 int faster_flog_notify(struct faster_flog *log, int64_t descriptor);
 /* No more, once this has returned. */
 void faster_flog_notify_end(struct faster_flog *log, int64_t descriptor);

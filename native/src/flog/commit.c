@@ -3,13 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/notify.h"
 #include "flog/entry.h"
 #include "flog/flog.h"
-
-/* Between two looks at a device that does not want to be driven: first it gives way,
- * then it rests, longer each time. */
-enum { REST_YIELDS = 32, REST_US_MAX = 1000, REST_WAIT_MS = 1 };
+#include "flog/reader.h"
 
 /* What is written about as fast as a thread is woken. */
 enum { SMALL_FLUSH = 1 << 16 };
@@ -20,102 +16,7 @@ enum { FAILED_PAUSE_US = 1000 };
 /* A call that waits for others looks again so often, should the leader have gone. */
 enum { WAIT_LOOK_MS = 100 };
 
-/* --- the state -------------------------------------------------------------------- */
-
-int flog_refusal(struct faster_flog *log, uint32_t state) {
-    if ((state & FLOG_CLOSED) != 0) {
-        return FASTER_E_CLOSED;
-    }
-    if ((state & FLOG_FAILED) != 0) {
-        return atomic_load_explicit(&log->failed, memory_order_acquire); /* M4 */
-    }
-    if ((state & FLOG_SUSPENDED) != 0) {
-        return FASTER_RETRY;
-    }
-    return (state & FLOG_ENDED) != 0 ? FASTER_E_FULL : FASTER_OK;
-}
-
-static uint32_t state_of(struct faster_flog *log) {
-    return atomic_load_explicit(&log->state, memory_order_seq_cst); /* M1 */
-}
-
-int flog_begin_call(struct faster_flog *log) {
-    if (log->fork_generation != fork_generation()) {
-        return FASTER_E_FORKED;
-    }
-    (void)atomic_fetch_add_explicit(&log->users, 1, memory_order_seq_cst); /* M3 */
-    if ((state_of(log) & FLOG_CLOSED) == 0) {
-        return FASTER_OK;
-    }
-    flog_end_call(log);
-    return FASTER_E_CLOSED;
-}
-
-void flog_end_call(struct faster_flog *log) {
-    (void)atomic_fetch_sub_explicit(&log->users, 1, memory_order_seq_cst); /* M3 */
-}
-
-void flog_wake(struct faster_flog *log) {
-    condition_wake(&log->moved);
-    condition_wake(&log->room);
-    for (uint32_t i = 0; i < log->notified; i++) {
-        notify_send(log->notify[i]);
-    }
-}
-
-void flog_fail(struct faster_flog *log, int status, uint64_t from, uint64_t until) {
-    lock_enter(&log->lock);
-    if ((state_of(log) & FLOG_FAILED) == 0) {
-        uint64_t committed = flog_committed(log); /* what is durable has not failed */
-        log->failed_from = from > committed ? from : committed;
-        log->failed_until = until;
-        atomic_store_explicit(&log->failed, status,
-                              memory_order_release); /* M4, with flog_refusal */
-        (void)atomic_fetch_or_explicit(&log->state, FLOG_FAILED,
-                                       memory_order_seq_cst); /* M1 */
-    }
-    flog_wake(log);
-    lock_leave(&log->lock);
-}
-
-int faster_flog_failed(struct faster_flog *log, uint64_t *from, uint64_t *until) {
-    if (log->fork_generation != fork_generation()) {
-        return FASTER_E_FORKED;
-    }
-    if ((state_of(log) & FLOG_FAILED) == 0 || log->read_only) {
-        return FASTER_OK;
-    }
-    lock_enter(&log->lock);
-    *from = log->failed_from;
-    *until = log->failed_until;
-    lock_leave(&log->lock);
-    return atomic_load_explicit(&log->failed, memory_order_acquire); /* M4 */
-}
-
-void faster_flog_poison(struct faster_flog *log, int status) {
-    if (flog_begin_call(log) == FASTER_OK) {
-        uint64_t from = flog_committed(log);
-        uint64_t until = log->read_only ? from : hlog_tail(&log->log);
-        flog_fail(log, status < 0 ? status : -EIO, from, until);
-        flog_end_call(log);
-    }
-}
-
 /* --- a leader's work (D1) --------------------------------------------------------- */
-
-void flog_rest(const struct faster_device *device, uint32_t *pause_us) {
-    if ((device->capabilities & FASTER_DEVICE_DRIVEN) != 0) {
-        (void)device_wait(device, REST_WAIT_MS); /* device.h V10, V11 */
-    } else if (device_poll(device) > 0) {
-        *pause_us = 0;
-    } else if (*pause_us < REST_YIELDS) {
-        *pause_us += 1;
-        thread_yield();
-    } else {
-        thread_pause_us(*pause_us);
-        *pause_us = *pause_us < REST_US_MAX ? 2 * *pause_us : *pause_us;
-    }
-}
 
 bool flog_work(void *context) {
     struct faster_flog *log = context;
@@ -213,8 +114,8 @@ static int append_record(struct faster_flog *log, const void *cookie,
             return result;
         }
         (void)flog_work(log);
-        if ((state_of(log) & (FLOG_CLOSED | FLOG_FAILED)) != 0) {
-            return flog_refusal(log, state_of(log));
+        if ((flog_state(log) & (FLOG_CLOSED | FLOG_FAILED)) != 0) {
+            return flog_refusal(log, flog_state(log));
         }
         if (clock_ms() >= deadline) {
             return FASTER_E_TIMEOUT;
@@ -245,13 +146,13 @@ static int flush_until(struct faster_flog *log, uint64_t until, uint64_t deadlin
         result = disk_failed(&log->log, &failure);
         lock_leave(&log->flushing);
         if (!moved && result == FASTER_OK) {
-            flog_rest(&log->device, &pause_us);
+            reader_rest(&log->device, &pause_us);
         }
         if (result == FASTER_OK && clock_ms() >= deadline) {
             result = FASTER_E_TIMEOUT;
         }
-        if ((state_of(log) & (FLOG_CLOSED | FLOG_FAILED)) != 0) {
-            result = flog_refusal(log, state_of(log));
+        if ((flog_state(log) & (FLOG_CLOSED | FLOG_FAILED)) != 0) {
+            result = flog_refusal(log, flog_state(log));
         }
         lock_enter(&log->flushing);
     }
@@ -362,7 +263,7 @@ static int take_lead(struct faster_flog *log, uint64_t until, uint64_t deadline,
     lock_enter(&log->lock);
     for (;;) { /* ends at the deadline */
         uint32_t passed = FLOG_ENDED | (suspending ? FLOG_SUSPENDED : 0u);
-        uint32_t state = state_of(log) & ~passed;
+        uint32_t state = flog_state(log) & ~passed;
         if (flog_committed(log) >= until) {
             result = FASTER_NOT_FOUND;
         } else if ((state & (FLOG_CLOSED | FLOG_FAILED)) != 0) {
@@ -457,7 +358,7 @@ int faster_flog_wait_committed(struct faster_flog *log, uint64_t seen,
     }
     lock_enter(&log->lock);
     while (result == FASTER_OK && flog_committed(log) <= seen) {
-        uint32_t state = state_of(log) & (FLOG_CLOSED | FLOG_FAILED);
+        uint32_t state = flog_state(log) & (FLOG_CLOSED | FLOG_FAILED);
         if (state != 0 && !log->read_only) {
             result = flog_refusal(log, state);
         } else if (state == FLOG_CLOSED) {
@@ -469,60 +370,4 @@ int faster_flog_wait_committed(struct faster_flog *log, uint64_t seen,
     lock_leave(&log->lock);
     flog_end_call(log);
     return result;
-}
-
-/* --- what commits carry, and whom they tell --------------------------------------- */
-
-int faster_flog_attach(struct faster_flog *log, const void *data, uint64_t size) {
-    if (size > FASTER_FLOG_ATTACHMENT_MAX || size > log->payload_max / 4) {
-        return log->read_only ? -EROFS : FASTER_E_VALUE_SIZE;
-    }
-    int result = flog_begin_call(log);
-    if (result != FASTER_OK) {
-        return result;
-    }
-    uint8_t *copy = malloc(size != 0 ? (size_t)size : 1);
-    if (copy != NULL) {
-        if (size != 0) {
-            memcpy(copy, data, size);
-        }
-        lock_enter(&log->lock);
-        uint8_t *old = log->attachment;
-        log->attachment = copy;
-        log->attachment_size = size;
-        lock_leave(&log->lock);
-        free(old);
-    }
-    flog_end_call(log);
-    return copy != NULL ? FASTER_OK : -ENOMEM;
-}
-
-int faster_flog_notify(struct faster_flog *log, int64_t descriptor) {
-    int result = flog_begin_call(log);
-    if (result != FASTER_OK) {
-        return result;
-    }
-    lock_enter(&log->lock);
-    if (log->notified == FLOG_NOTIFY_MAX) {
-        result = FASTER_E_FULL;
-    } else {
-        log->notify[log->notified++] = descriptor;
-    }
-    lock_leave(&log->lock);
-    flog_end_call(log);
-    return result;
-}
-
-void faster_flog_notify_end(struct faster_flog *log, int64_t descriptor) {
-    if (log->fork_generation != fork_generation()) {
-        return;
-    }
-    lock_enter(&log->lock);
-    for (uint32_t i = 0; i < log->notified; i++) {
-        if (log->notify[i] == descriptor) {
-            log->notify[i] = log->notify[--log->notified];
-            break;
-        }
-    }
-    lock_leave(&log->lock);
 }

@@ -2,6 +2,11 @@
 /* entry.c: see entry.h */
 #include "flog/entry.h"
 
+static_assert((int)ENTRY_DATA == (int)FASTER_FLOG_DATA, "one number for a kind");
+static_assert((int)ENTRY_COMMIT == (int)FASTER_FLOG_COMMIT, "one number for a kind");
+static_assert((int)ENTRY_FILLER == (int)FASTER_FLOG_FILLER, "one number for a kind");
+static_assert(sizeof(struct entry_header) == FASTER_FLOG_HEADER, "as callers know it");
+
 void entry_fill(uint8_t *place, uint64_t life_seed, uint64_t address, uint64_t gap,
                 uint64_t generation) {
     struct entry_header header = {entry_word(gap, ENTRY_FILLER, generation), 0};

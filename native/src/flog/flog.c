@@ -363,6 +363,7 @@ void faster_flog_free(struct faster_flog *log) {
         epoch_destroy(&log->epoch);
     }
     destroy_locks(log);
+    free(log->notify);
     free(log->attachment);
     free(log->lives);
     memory_lines_free(log);

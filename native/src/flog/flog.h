@@ -71,7 +71,8 @@
 /* Enough for every thread of a machine to be inside at once; all of one chunk. */
 enum { FLOG_SLOTS = EPOCH_CHUNK_SLOTS };
 
-enum { FLOG_NOTIFY_MAX = 64 };
+/* Event loops of one process; more are a leak. */
+enum { FLOG_NOTIFY_MAX = 4096 };
 
 /* Bits of `state`. */
 enum {
@@ -159,7 +160,8 @@ struct faster_flog {
     uint64_t failed_from;
     uint64_t failed_until;
     uint32_t notified;
-    int64_t notify[FLOG_NOTIFY_MAX];
+    uint32_t notify_capacity;
+    int64_t *notify;
     uint8_t *attachment;
     uint64_t attachment_size;
     uint64_t commits;
@@ -185,9 +187,6 @@ void flog_fail(struct faster_flog *log, int status, uint64_t from, uint64_t unti
 /* Under `lock`: wake whoever waits for a commit or for room. */
 void flog_wake(struct faster_flog *log);
 
-/* Let the device go on, and rest when that brought nothing: at most a millisecond. */
-void flog_rest(const struct faster_device *device, uint32_t *pause_us);
-
 /* One round of the worker (worker_fn). */
 bool flog_work(void *context);
 
@@ -202,6 +201,10 @@ int flog_committer_ask(struct faster_flog *log, uint64_t until);
 int flog_committer_start(struct faster_flog *log);
 void flog_committer_stop(struct faster_flog *log);
 void flog_committer_reset(struct faster_flog *log);
+
+static inline uint32_t flog_state(struct faster_flog *log) {
+    return atomic_load_explicit(&log->state, memory_order_seq_cst); /* M1 */
+}
 
 static inline uint64_t flog_committed(struct faster_flog *log) {
     return atomic_load_explicit(&log->committed, memory_order_acquire); /* M2 */

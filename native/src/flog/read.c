@@ -46,15 +46,7 @@ static int bring(struct faster_flog *log, struct look *look, uint64_t address,
     return result == FASTER_E_TIMEOUT ? FASTER_E_CLOSED : result;
 }
 
-static void end_look(struct look *look) {
-    uint32_t pause_us = 0;
-    while (reader_is_busy(&look->reader)) { /* ends: a device completes (V2) */
-        flog_rest(look->reader.device, &pause_us);
-    }
-    reader_destroy(&look->reader);
-}
-
-/* Read and verify; whatever comes of it, end_look follows. */
+/* Read and verify; whatever comes of it, reader_end follows. */
 static int look_at(struct faster_flog *log, uint64_t address, uint64_t guess,
                    struct look *look, struct faster_flog_damage *damage) {
     uint64_t page_left = log->page_size - (address & (log->page_size - 1));
@@ -108,7 +100,7 @@ int faster_flog_read(struct faster_flog *log, uint64_t address, void *data,
             memcpy(data, look.data + FASTER_FLOG_HEADER, look.place.length);
         }
     }
-    end_look(&look);
+    reader_end(&look.reader);
     flog_end_call(log);
     return result;
 }
@@ -120,6 +112,6 @@ int read_begins_entry(struct faster_flog *log, uint64_t address,
         return FASTER_OK;
     }
     int result = look_at(log, address, GUESS, &look, damage);
-    end_look(&look);
+    reader_end(&look.reader);
     return result == FASTER_E_CORRUPT ? -EINVAL : result;
 }

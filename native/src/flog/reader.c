@@ -3,11 +3,16 @@
 #include "flog/reader.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/bits.h"
 #include "base/memory.h"
 #include "base/thread.h"
-#include "flog/flog.h"
+#include "faster/status.h"
+
+/* Between two looks at a device that does not want to be driven: first it gives way,
+ * then it rests, longer each time. */
+enum { REST_YIELDS = 32, REST_US_MAX = 1000, REST_WAIT_MS = 1 };
 
 enum part_state { PART_FREE, PART_FLYING, PART_DONE };
 
@@ -150,6 +155,20 @@ static int page_look(const struct flog_reader *reader, struct reader_page *page)
 
 /* --- the reader ------------------------------------------------------------------- */
 
+void reader_rest(const struct faster_device *device, uint32_t *pause_us) {
+    if ((device->capabilities & FASTER_DEVICE_DRIVEN) != 0) {
+        (void)device_wait(device, REST_WAIT_MS); /* device.h V10, V11 */
+    } else if (device_poll(device) > 0) {
+        *pause_us = 0;
+    } else if (*pause_us < REST_YIELDS) {
+        *pause_us += 1;
+        thread_yield();
+    } else {
+        thread_pause_us(*pause_us);
+        *pause_us = *pause_us < REST_US_MAX ? 2 * *pause_us : *pause_us;
+    }
+}
+
 void reader_init(struct flog_reader *reader, const struct faster_device *device,
                  uint64_t page_size, uint32_t ahead) {
     uint64_t unit = reader_unit(device);
@@ -180,6 +199,14 @@ static void give(struct reader_page **page) {
     }
 }
 
+void reader_end(struct flog_reader *reader) {
+    uint32_t pause_us = 0;
+    while (reader_is_busy(reader)) { /* ends: a device completes (V2) */
+        reader_rest(reader->device, &pause_us);
+    }
+    reader_destroy(reader);
+}
+
 void reader_destroy(struct flog_reader *reader) {
     give(&reader->page);
     give(&reader->spare);
@@ -194,7 +221,7 @@ static int put_aside(struct flog_reader *reader, struct reader_page *page,
                      uint64_t deadline) {
     uint32_t pause_us = 0;
     while (page_is_busy(page)) { /* ends at the deadline */
-        flog_rest(reader->device, &pause_us);
+        reader_rest(reader->device, &pause_us);
         if (clock_ms() >= deadline) {
             return FASTER_E_TIMEOUT;
         }
@@ -340,7 +367,7 @@ int reader_fill(struct flog_reader *reader, uint64_t position, uint64_t needed,
         if (clock_ms() >= deadline) {
             return FASTER_E_TIMEOUT;
         }
-        flog_rest(reader->device, &pause_us);
+        reader_rest(reader->device, &pause_us);
     }
     return result;
 }

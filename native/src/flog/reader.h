@@ -2,7 +2,7 @@
 /*
  * reader.h: the log's bytes, page by page, back in memory
  *
- * Level 5.  Includes: base, device, flog.
+ * Level 5.  Includes: base, device.
  *
  * Purpose
  *   Whoever reads a log reads it in order.  So the next page is on its way while one is
@@ -108,6 +108,12 @@ void reader_init(struct flog_reader *reader, const struct faster_device *device,
 /* Whether something is on its way to its buffers; if so, only what completes it helps:
  * the device's polling, or its end. */
 bool reader_is_busy(struct flog_reader *reader);
+
+/* Let the device go on, and rest when that brought nothing: at most a millisecond. */
+void reader_rest(const struct faster_device *device, uint32_t *pause_us);
+
+/* Wait until it is not busy, and free the buffers. */
+void reader_end(struct flog_reader *reader);
 
 /* Free the buffers, once it is not busy. */
 void reader_destroy(struct flog_reader *reader);

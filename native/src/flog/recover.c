@@ -33,6 +33,7 @@ struct faster_flog_recovery {
 struct walk {
     struct flog_reader reader;
     struct entry_rules rules;
+    uint64_t log_id;
     struct faster_flog_recovery *result;
     uint64_t position;
     uint64_t entries;    /* whole ones since the last commit */
@@ -151,6 +152,43 @@ static bool proves(struct walk *walk, const uint8_t *data, uint64_t room,
                FASTER_OK;
 }
 
+/* Places at which a later life may have begun: behind the end, on a unit. */
+enum { OVERTAKEN_STEP = 512, OVERTAKEN_REACH = 1 << 16 };
+
+/* Whether a whole entry of a later generation is where the walk stands, or where a
+ * life could begin behind it: then the slot is older than the log.  Every life has both
+ * slots before it writes. */
+static int check_overtaken(struct walk *walk) {
+    uint64_t end = walk->position;
+    uint64_t left = walk->rules.page_size - (end & (walk->rules.page_size - 1));
+    const uint8_t *data = NULL;
+    int result = bring(walk, left);
+    uint64_t room = result == FASTER_OK ? reader_room(&walk->reader, end, &data) : 0;
+    uint64_t reach = room < OVERTAKEN_REACH ? room : OVERTAKEN_REACH;
+    uint64_t at = 0;
+    while (result == FASTER_OK && at + FASTER_FLOG_HEADER <= reach) {
+        uint16_t found = (uint16_t)entry_generation(word_load64(data + at));
+        uint16_t newer = (uint16_t)(found - (uint16_t)walk->rules.generation);
+        struct entry_rules later = walk->rules;
+        struct entry_place place;
+        struct faster_flog_damage ignored;
+        later.generation += newer;
+        later.seed = entry_life_seed(walk->log_id, later.generation);
+        if (newer != 0 && newer < 1 << 15 &&
+            entry_parse(&later, data + at, end + at, room - at, &place, &ignored) ==
+                FASTER_OK) {
+            walk->result->found.damage =
+                (struct faster_flog_damage){.address = end + at,
+                                            .expected = walk->rules.generation,
+                                            .found = later.generation,
+                                            .what = FASTER_FLOG_STALE};
+            result = FASTER_E_CORRUPT;
+        }
+        at += OVERTAKEN_STEP - (end + at) % OVERTAKEN_STEP;
+    }
+    return result;
+}
+
 /* Look through what follows the damage: FASTER_OK when nothing proves that it lost
  * something durable; else FASTER_E_CORRUPT, or why nothing could be read. */
 static int search_behind(struct walk *walk) {
@@ -198,20 +236,13 @@ static void begin_walk(struct walk *walk,
                        struct faster_flog_recovery *recovery) {
     *walk = (struct walk){
         .rules = rules_of(config->log_id, config->page_size, &config->life),
+        .log_id = config->log_id,
         .result = recovery,
         .position = config->from,
     };
     recovery->found =
         (struct faster_flog_found){.number = config->number, .until = config->from};
     reader_init(&walk->reader, config->device, config->page_size, 1);
-}
-
-static void end_walk(struct walk *walk) {
-    uint32_t pause_us = 0;
-    while (reader_is_busy(&walk->reader)) { /* ends: a device completes (V2) */
-        flog_rest(walk->reader.device, &pause_us);
-    }
-    reader_destroy(&walk->reader);
 }
 
 static bool config_is_sane(const struct faster_flog_recovery_config *config) {
@@ -241,9 +272,12 @@ int faster_flog_recover(const struct faster_flog_recovery_config *config,
     begin_walk(&walk, config, made);
     result = follow(&walk);
     if (result == FASTER_E_CORRUPT) {
+        result = check_overtaken(&walk);
+    }
+    if (result == FASTER_OK) {
         result = search_behind(&walk);
     }
-    end_walk(&walk);
+    reader_end(&walk.reader);
     if (result != FASTER_OK) {
         *damage = made->found.damage;
         faster_flog_recovery_free(made);
@@ -293,7 +327,7 @@ static int look_for_more(struct faster_flog *log, struct faster_flog_found *foun
     lock_leave(&log->lock);
     begin_walk(&walk, &config, &recovery);
     int result = follow(&walk);
-    end_walk(&walk);
+    reader_end(&walk.reader);
     *found = recovery.found;
     free(recovery.bytes);
     return result == FASTER_E_CORRUPT ? FASTER_OK : result;

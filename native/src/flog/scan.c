@@ -31,14 +31,13 @@ struct faster_flog_scan {
 static void enter_life(struct faster_flog_scan *scan) {
     const struct flog_lives *lives = scan->lives;
     const struct faster_flog_life *life = lives_at(lives, scan->position);
-    while (life->until != 0 && scan->position >= life->until) {
-        life++; /* ends: the last one goes on */
+    for (;; life++) { /* ends: the last one goes on */
         if (scan->position < life->first) {
             scan->position = life->first;
         }
-    }
-    if (scan->position < life->first) { /* nothing is remembered of what was below */
-        scan->position = life->first;
+        if (life->until == 0 || scan->position < life->until) {
+            break;
+        }
     }
     scan->rules = rules_of(scan->log->log_id, scan->log->page_size, life);
 }
@@ -141,7 +140,7 @@ void faster_flog_scan_free(struct faster_flog_scan *scan) {
     }
     while (reader_is_busy(&scan->reader)) {
         if (flog_begin_call(scan->log) == FASTER_OK) {
-            flog_rest(&scan->log->device, &pause_us);
+            reader_rest(&scan->log->device, &pause_us);
             flog_end_call(scan->log);
         } else {
             thread_yield();

@@ -42,7 +42,7 @@
  * Progress   pure data
  * Threads    any
  * Errors     none
- * Limits     ENTRY_PAYLOAD_MAX; a slot SLOT_MAX bytes
+ * Limits     a page without 80 bytes of payload; a slot FASTER_FLOG_SLOT_MAX bytes
  * Source     none
  * Tests      tests/flog/{validate_append,validate_slots}.c
  */

@@ -321,6 +321,12 @@ static int many_wrong(const char *why) {
     return RAISED;
 }
 
+/* The same of arguments that are not what they should be. */
+static int many_shape(const char *why) {
+    PyErr_SetString(PyExc_TypeError, why);
+    return RAISED;
+}
+
 /* Take one payload: gather it, or append it from where it is. */
 static int many_take(struct many *many, const void *data, uint64_t size) {
     int status = FASTER_OK;
@@ -465,6 +471,8 @@ static int many_buffer(struct many *many, PyObject *data, PyObject *offsets) {
         if (status == FASTER_OK)
             status = many_slices(many, &bytes, &words);
         PyBuffer_Release(&words);
+    } else if (!PyObject_CheckBuffer(offsets)) {
+        many_shape("offsets: give array(\"Q\", [...]), or another buffer of uint64");
     }
     PyBuffer_Release(&bytes);
     return status;
@@ -478,7 +486,9 @@ static int many_addresses(struct many *many, PyObject *object, uint64_t total) {
     if (PyObject_GetBuffer(object, &many->view, flags) < 0)
         return RAISED;
     many->addresses = many->view.buf;
-    if (!holds_words(&many->view) || (uintptr_t)many->view.buf % sizeof(uint64_t) != 0)
+    int placed = (uintptr_t)many->view.buf % sizeof(uint64_t) == 0 ||
+                 many->view.len == 0; /* of nothing: anywhere */
+    if (!holds_words(&many->view) || !placed)
         return many_wrong("addresses: room for integers of 64 bits is needed");
     if ((uint64_t)many->view.len / sizeof(uint64_t) < total)
         return many_wrong("addresses: there is not room for one of each entry");
@@ -501,6 +511,8 @@ static uint64_t count_offsets(PyObject *offsets) {
 static int many_start(struct many *many, PyObject *const *in) {
     int status = FASTER_OK, packed = in[1] != NULL && in[1] != Py_None;
     int atomic = in[2] == NULL ? 0 : PyObject_IsTrue(in[2]);
+    if (!packed && (PyBytes_Check(in[0]) || PyByteArray_Check(in[0])))
+        return many_shape("append_many: one buffer needs offsets=array(\"Q\", [...])");
     PyObject *entries = packed || atomic < 0 ? NULL : PySequence_Tuple(in[0]);
     if (atomic < 0 || (!packed && entries == NULL))
         return RAISED;

@@ -186,7 +186,7 @@ def test_a_checkpoint_has_what_a_dropped_session_has_left(
     """It fails while the device is stuck; then its commit point is the last update."""
     end(held)
     with pytest.raises((DeadlineError, CheckpointFailedError), match="'x'"):
-        held.store.checkpoint(timeout=0.05)
+        held.store.checkpoint(timeout=0.5)
     held.device.release()
     assert held.store.checkpoint().sessions == {"x": STARTED}
     held.expect_after_all()

@@ -80,10 +80,19 @@ def built(place: Path, count: int = 50) -> list[int]:
         return fill(log, count)
 
 
-def files_of(place: Path) -> dict[str, bytes]:
-    """Give every file's bytes but the lock's."""
-    return {
-        str(path.relative_to(place)): path.read_bytes()
-        for path in sorted(place.rglob("*"))
-        if path.is_file() and path.name != "log.lock"
-    }
+def files_of(place: Path, *, lock: bool = False) -> dict[str, tuple[int, int, bytes]]:
+    """Give of everything there when it was modified, when it or its name was changed,
+    and a file's bytes; of the lock only that it is there, unless it is asked for.
+
+    Not told is when something was read last: that is the system's to note, or not.
+    """
+    found = {}
+    for path in sorted(place.rglob("*")):
+        if path.name == "log.lock" and not lock:
+            about = (0, 0, b"")
+        else:
+            stat = path.stat()
+            data = path.read_bytes() if path.is_file() else b""
+            about = (stat.st_mtime_ns, stat.st_ctime_ns, data)
+        found[str(path.relative_to(place))] = about
+    return found

@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 from log_kit import fill, open_log, payloads, reopen
 
-from pyfaster.errors import ClosedError, ConfigError, DurabilityError, FasterError
+from pyfaster.errors import (
+    ClosedError,
+    ConfigError,
+    DurabilityError,
+    FasterError,
+    LogAddressError,
+)
 from pyfaster.testing import FaultyDevice, MemoryDevice, Rule
 from pyfaster_fasterlog import FasterLog, LogCompletedError
 from pyfaster_fasterlog._pulse import ALONE, HELD_S
@@ -297,6 +303,22 @@ def test_a_task_alone_commits_by_itself(place: Path) -> None:
             assert pulse._held == 0
             await other
             assert sorted(payloads(log)) == [b"alone", b"first", b"held", b"other"]
+
+    run(main())
+
+
+def test_a_commit_above_the_end_is_refused() -> None:
+    """A task does not wait for what nobody has appended; a thread does not, either."""
+
+    async def main() -> None:
+        async with FasterLog.open(":memory:") as log:
+            await log.append_and_commit_async(b"one")
+            above = log.end + 1
+            with pytest.raises(LogAddressError, match=f"{above:,}"):
+                await log.commit_async(above)
+            with pytest.raises(LogAddressError):
+                log.commit(above)
+            assert (await log.commit_async(log.end)).until == log.end
 
     run(main())
 

@@ -9,7 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from log_kit import crash, fill, flip, follower, open_log, payloads, reopen, slot
+from log_kit import (
+    crash,
+    files_of,
+    fill,
+    flip,
+    follower,
+    open_log,
+    payloads,
+    reopen,
+    slot,
+)
 
 from pyfaster.errors import (
     ClosedError,
@@ -33,15 +43,6 @@ with FasterLog.open(
 """
 
 
-def files_of(place: Path) -> dict[str, tuple[int, bytes]]:
-    """Give every file's time and bytes."""
-    return {
-        str(path): (path.stat().st_mtime_ns, path.read_bytes())
-        for path in sorted(place.rglob("*"))
-        if path.is_file()
-    }
-
-
 def test_another_process_is_followed_to_the_end(place: Path) -> None:
     """A follower sees all that another process commits, while it does, and ends when
     the log is completed."""
@@ -56,20 +57,20 @@ def test_another_process_is_followed_to_the_end(place: Path) -> None:
 
 
 def test_following_changes_nothing(place: Path) -> None:
-    """Opening and reading write no byte and no time, also behind a crash."""
+    """Opening and reading modify no file and no directory, also behind a crash."""
     log = open_log(place)
     fill(log, 30)
     log.commit()
     fill(log, 10)
     crash(log)
-    before = files_of(place)
+    before = files_of(place, lock=True)
     with follower(place) as reader:
         assert len(payloads(reader)) == 30
         assert reader.refresh() == reader.committed
         assert reader.recovery.entries == 30
         assert reader.stats().committed == reader.committed.until
         assert reader.read(64) == b"0".rjust(100)
-    assert files_of(place) == before
+    assert files_of(place, lock=True) == before
 
 
 def test_refresh_shows_more(place: Path) -> None:

@@ -253,18 +253,22 @@ def test_a_reader_needs_a_log(tmp_path: Path) -> None:
     assert not list((tmp_path / "empty").iterdir())
 
 
+@pytest.mark.trap("X15")
 def test_an_empty_log_is_opened_again_and_again(place: Path) -> None:
-    """A log that never had a commit needs no file, and no life is remembered for it."""
+    """A log that never had a commit needs no file, and no life is remembered for it;
+    then it takes entries, life after life, and has all of them."""
     open_log(place).close()
     shutil.rmtree(place / "log", ignore_errors=True)
     for _ in range(5):
         log = reopen(place)
         assert log.stats().lives <= 2
         crash(log)
+    for life in range(3):
+        with reopen(place) as log:
+            assert payloads(log) == [b"x" * 500] * (300 * life)
+            log.append_many([b"x" * 500] * 300)  # several segments
     with reopen(place) as log:
-        log.append_and_commit(b"one")
-    with reopen(place) as log:
-        assert payloads(log) == [b"one"]
+        assert payloads(log) == [b"x" * 500] * 900
 
 
 def test_lives_below_the_beginning_are_forgotten(place: Path) -> None:

@@ -154,19 +154,20 @@ def test_scans_notice(place: Path) -> None:
 
 def test_others_append_meanwhile(place: Path) -> None:
     """Cutting the end off while others append and commit keeps all that is below, and
-    all that came behind it in the order of each."""
+    all that came behind it: in the order of each, and without a gap to its end."""
     with open_log(place) as log:
         at = fill(log, 50)
         log.commit()
-        start = threading.Barrier(4)
+        start, cut = threading.Barrier(4), threading.Barrier(4)
         acknowledged: list[list[bytes]] = [[], [], []]
 
         def produce(who: int) -> None:
-            start.wait()
-            for number in range(60):
-                name = b"%d.%d" % (who, number)
-                log.append_and_commit(name)
-                acknowledged[who].append(name)
+            for barrier, numbers in ((start, range(60)), (cut, range(60, 80))):
+                barrier.wait()
+                for number in numbers:
+                    name = b"%d.%d" % (who, number)
+                    log.append_and_commit(name)
+                    acknowledged[who].append(name)
 
         threads = [threading.Thread(target=produce, args=(who,)) for who in range(3)]
         for thread in threads:
@@ -174,15 +175,22 @@ def test_others_append_meanwhile(place: Path) -> None:
         start.wait()
         for keep in (40, 30, 20):
             log.truncate_suffix(at[keep])
+        noted = [len(names) for names in acknowledged]
+        cut.wait()
         for thread in threads:
             thread.join()
         found = payloads(log)
         assert list(map(int, found[:20])) == list(range(20))
         rest = found[20:]
+        assert len(rest) == len(set(rest))
         for who in range(3):
             mine = [name for name in rest if name.startswith(b"%d." % who)]
-            count = len(mine)
-            assert mine == acknowledged[who][len(acknowledged[who]) - count :]
+            whole = [b"%d.%d" % (who, number) for number in range(80)]
+            assert acknowledged[who] == whole
+            assert mine == whole[80 - len(mine) :]
+            # what was acknowledged behind the last cut, but for one that it met
+            assert len(mine) >= 80 - noted[who] - 1
+            assert len(mine) >= 20
 
 
 class Stopping:

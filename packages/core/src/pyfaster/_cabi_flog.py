@@ -181,7 +181,7 @@ def flog_notify(log: int, descriptor: int) -> int:
 
 def flog_notify_end(log: int, descriptor: int) -> None:
     """
-    The opposite.
+    Have nothing more written to a descriptor, once this has returned.
     """
     lib.faster_flog_notify_end(_log(log), descriptor)
 
@@ -217,7 +217,7 @@ def flog_suspend(log: int, timeout_ms: int) -> int:
 
 def flog_resume(log: int) -> None:
     """
-    The opposite.
+    Let everybody append and commit again.
     """
     lib.faster_flog_resume(_log(log))
 

@@ -101,22 +101,40 @@ class LogDevice:
 
 def slot_bytes(slot: Slot) -> bytes:
     """
-    Put a slot into bytes.
+    Put a slot into bytes, to be written to one of the two files.
+
+    Args:
+        slot: What it says.
+
+    Returns:
+        The bytes, with a checksum.
 
     Raises:
         ConfigError: It makes no sense.
+
+    Source: `native/src/flog/slot.c`.
     """
     return cabi.slot_write(slot)
 
 
 def slot_of(data: Buffer) -> Slot:
     """
-    Take the bytes of a slot apart; zeros may follow it.
+    Take the bytes of a slot apart.
+
+    Args:
+        data: All of the file; zeros may follow the slot.
+
+    Returns:
+        What it says.
 
     Raises:
         CorruptLogError: They are damaged, or no slot.
 
         UnsupportedFormatError: They are of another format.
+
+    Shape: data borrowed for the call.
+
+    Source: `native/src/flog/slot.c`.
     """
     status, slot = cabi.slot_read(data)
     if slot is not None:
@@ -130,8 +148,16 @@ def record_of(payload: Buffer) -> CommitRecord:
     """
     Take the payload of a commit record apart.
 
+    Args:
+        payload: Of an entry whose `kind` is 2.
+
+    Returns:
+        What it says, in copies.
+
     Raises:
         CorruptLogError: It is none.
+
+    Source: `native/src/flog/slot.c`.
     """
     status, record = cabi.record_read(payload)
     if record is not None:
@@ -166,13 +192,20 @@ def recover(
 
         number: The slot's.
 
+    Returns:
+        Where the log ends, and what lies behind that.
+
     Raises:
         CorruptLogError: Something that had been made durable is damaged or missing;
             `damage` says where.
 
         DeviceError: The device cannot be read.
 
+        ClosedError: A log has taken the device.
+
     Cost: reads to the log's end, GIL released throughout.
+
+    Source: `native/src/flog/recover.c`.
     """
     status, found, damage = cabi.flog_recover(
         device.address,

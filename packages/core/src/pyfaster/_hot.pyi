@@ -323,16 +323,22 @@ class LogScan(Iterator[Entry]):
     def next_piece(self) -> Piece | None:
         """
         Give all entries that are in memory next, at least one; None where an iteration
-        would end.
+        would end. Raises as an iteration does; see `Log.scan`.
+
+        Cost: copies nothing; waits for the device when nothing is there.
         """
 
     def batches(self) -> Iterator[Piece]:
         """
-        Iterate over pieces in place of entries.
+        Iterate over pieces in place of entries; each is what `next_piece` gives.
         """
 
     @property
-    def position(self) -> int: ...
+    def position(self) -> int:
+        """
+        Where it goes on.
+        """
+
     @property
     def log(self) -> Log | None: ...
     def close(self) -> None: ...
@@ -340,6 +346,15 @@ class LogScan(Iterator[Entry]):
     def __exit__(self, *error: object) -> None: ...
 
 class Log:
+    """
+    A durable log. Any thread may call any method.
+
+    Units: bytes.
+
+    Source: `native/src/flog/append.c`, `commit.c`, `read.c`, `scan.c`; group commit is
+    DeWitt et al., SIGMOD 1984.
+    """
+
     def __new__(cls, address: int, handle: object, owner: object = None) -> Self: ...
     @property
     def address(self) -> int: ...
@@ -355,15 +370,26 @@ class Log:
         """
         Append an entry; a commit makes it durable.
 
-        Waits for room with the GIL released, when the device does not keep up.
+        Args:
+            data: Its bytes, which do not change meanwhile.
 
         Returns:
             Its address.
+
+        Raises:
+            ValueTooLargeError: There are more than `payload_max`.
+
+            DurabilityError: Writing has failed; nothing more becomes durable.
+
+            ReadOnlyError, ClosedError: The log is only read, or closed.
+
+        Cost: one copy; waits for room, GIL released, when the device is behind.
         """
 
     def try_append(self, data: Buffer, /) -> int | None:
         """
-        The same, but never wait: None when there is no room now.
+        Append an entry, but never wait: None when there is no room now. Raises as
+        `append` does.
         """
 
     def append_many(
@@ -392,6 +418,12 @@ class Log:
         Returns:
             The address behind the last, to commit up to; 0 when there are none.
 
+        Raises:
+            ValueTooLargeError, DurabilityError, ReadOnlyError, ClosedError: As from
+                `append`.
+
+            ValueError: Offsets descend, or a buffer has another shape.
+
         Shape: offsets uint64 (n + 1,), ascending; addresses uint64 (n,), writable; all
         contiguous, borrowed for the call.
 
@@ -406,6 +438,12 @@ class Log:
 
         Returns:
             Its address.
+
+        Raises:
+            ValueTooLargeError, DurabilityError, ReadOnlyError, ClosedError: As from
+                `append`.
+
+        Cost: one copy; at most one write and one sync, GIL released.
         """
 
     def read(self, address: int, /) -> bytes:
@@ -413,9 +451,11 @@ class Log:
         Give the bytes of a committed entry.
 
         Raises:
-            LogAddressError: There is none.
+            LogAddressError: It is outside of what is committed, or a commit record's.
 
-            CorruptLogError: It is damaged.
+            CorruptLogError: No whole entry begins there.
+
+            DeviceError, ClosedError: The device cannot be read; the log is closed.
 
         Cost: one read of the device, GIL released.
         """
@@ -434,9 +474,21 @@ class Log:
         Args:
             start: An entry's address; 0: where the log begins.
 
-            until: End before the first entry at or above this; 0: never.
+            until: End before the first entry at or above this; 0 or None: where nothing
+                more is committed.
 
             commits: Give commit records, too.
 
             read_ahead: Pages that are read beside the one looked at; 0: 1.
+
+        Raises:
+            LogAddressError, LogTruncatedError: No entry can begin there; the log begins
+                above. The second and the following also while entries are taken:
+
+            LogCutError: The end was cut off below what was given.
+
+            CorruptLogError, DeviceError, ClosedError: What comes next is damaged, or no
+                entry; it cannot be read; the scan or its log is closed.
+
+        Cost: each page is read once, ahead of the loop, GIL released.
         """

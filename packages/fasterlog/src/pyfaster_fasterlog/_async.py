@@ -14,7 +14,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pyfaster.errors import ClosedError, FasterError
+from pyfaster.errors import ClosedError, FasterError, LogAddressError
 from pyfaster.flog import HEADER, Commit, NativeLog
 from pyfaster_fasterlog._log_base import LogBase
 from pyfaster_fasterlog._pulse import Loop, Pulse, is_own, turn
@@ -26,11 +26,22 @@ if TYPE_CHECKING:
 class AsyncLog(LogBase):
     """
     A log that tasks of any number of event loops may use at once.
+
+    Source: group commit is DeWitt et al., SIGMOD 1984; `native/src/flog/committer.c`
+    commits, `_pulse` wakes the tasks.
     """
 
     #: How often the log's end was cut off.
     _era: int = 0
     _pulses: dict[Loop, Pulse]
+
+    if TYPE_CHECKING:  # of the whole log, which tasks use by threads
+
+        def complete(self, timeout: float | None = None) -> Commit: ...
+        def truncate_until(self, address: int) -> None: ...
+        def truncate_suffix(
+            self, address: int, timeout: float | None = None
+        ) -> None: ...
 
     def __init__(self, *_: object, **__: object) -> None:
         self._pulses = {}
@@ -94,7 +105,12 @@ class AsyncLog(LogBase):
             Its address. It is durable once something has committed it.
 
         Raises:
-            ValueTooLargeError, DurabilityError, LogCompletedError: As from `append`.
+            ValueTooLargeError: There are more bytes than `payload_max`.
+
+            DurabilityError, LogCompletedError, ClosedError: Nothing is appended any
+                more: writing has failed, the log was completed, or closed.
+
+        Cost: one copy; a thread of the loop's where there is no room.
         """
         return self.try_append(data) or await self._append_later(data)
 
@@ -108,8 +124,10 @@ class AsyncLog(LogBase):
             all the same.
 
         Raises:
-            ValueTooLargeError, DurabilityError, LogCompletedError: As from
-                `append_and_commit`.
+            ValueTooLargeError, DurabilityError, LogCompletedError, ClosedError: As from
+                `append_async`.
+
+            ConfigError: The loop cannot watch a descriptor.
 
         Cost: some microseconds beside the commit. While one task of a loop does this
         alone, and commits take less than a millisecond, they are made in the loop's own
@@ -153,7 +171,8 @@ class AsyncLog(LogBase):
         addresses: Buffer | None = None,
     ) -> int:
         """
-        Append many entries, in a thread of the loop's; see `append_many`.
+        Append many entries, in a thread of the loop's. Arguments, errors and shapes are
+        those of `append_many`.
 
         Returns:
             The address behind the last one.
@@ -182,10 +201,25 @@ class AsyncLog(LogBase):
 
         Raises:
             DurabilityError: A write or a sync failed; no later one will succeed.
+
+            LogAddressError: `until` is above the log's end.
+
+            ClosedError: The log was closed.
+
+            ConfigError: The loop cannot watch a descriptor.
+
+        Cost: nothing when all of it is durable; else a commit that others share. With a
+        cookie, a thread of the loop's.
         """
         if cookie is not None:
             return await asyncio.to_thread(self._commit_with, cookie)
-        end = until or self.end
+        tail = self.end
+        if until > tail:
+            raise LogAddressError(
+                f"commit: address {until:,} is above the log's end, {tail:,}; give one "
+                "that an append has told"
+            )
+        end = until or tail
         at = self.committed
         if at.until >= end:
             return at
@@ -195,12 +229,39 @@ class AsyncLog(LogBase):
         await self._pulse().wait(end)
         return self.committed
 
+    async def complete_async(self, timeout: float | None = None) -> Commit:
+        """
+        Append nothing any more, for good, in a thread of the loop's; see `complete`.
+        """
+        return await asyncio.to_thread(self.complete, timeout)
+
+    async def truncate_until_async(self, address: int) -> None:
+        """
+        Let the log begin at an address, in a thread of the loop's; see
+        `truncate_until`.
+        """
+        await asyncio.to_thread(self.truncate_until, address)
+
+    async def truncate_suffix_async(
+        self, address: int, timeout: float | None = None
+    ) -> None:
+        """
+        Cut the end off, in a thread of the loop's; see `truncate_suffix`.
+        """
+        await asyncio.to_thread(self.truncate_suffix, address, timeout)
+
     async def read_async(self, address: int) -> bytes:
         """
         Read the payload of one committed entry, in a thread of the loop's.
 
         Raises:
-            CorruptLogError, ConfigError, DeviceError: As from `read`.
+            LogAddressError: It is outside of what is committed, or a commit record's.
+
+            CorruptLogError: No whole entry begins there.
+
+            DeviceError, ClosedError: It cannot be read; the log was closed.
+
+        Cost: one read of the device.
         """
         return await asyncio.to_thread(self.read, address)
 

@@ -177,29 +177,31 @@ class DiskSlots:
     Slots in a directory of the file system.
 
     Args:
-        directory: It is made when it is missing, its parent is not.
+        directory: It is made for the first slot when it is missing, its parent is not.
 
         read_only: Nothing is made or changed.
 
     Raises:
         CorruptLogError: Something that is no directory has the name.
 
-        DeviceError: It cannot be made or opened.
+        DeviceError: It cannot be opened.
     """
 
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self.directory = directory
         self._folder: int | None = None
         self._parent_synced = read_only
-        with self._said_of(""):
-            if not read_only:
-                with suppress(FileExistsError):
-                    directory.mkdir(0o700)
-            with suppress(FileNotFoundError):
-                if not stat.S_ISDIR(os.lstat(directory).st_mode):
-                    raise _odd(directory, "no directory")
-                if _HAS_DIR_FD:
-                    self._folder = os.open(directory, _FOLDER)
+        self._enter()
+
+    def _enter(self) -> None:
+        """
+        Open the directory, if it is there.
+        """
+        with self._said_of(""), suppress(FileNotFoundError):
+            if not stat.S_ISDIR(os.lstat(self.directory).st_mode):
+                raise _odd(self.directory, "no directory")
+            if _HAS_DIR_FD:
+                self._folder = os.open(self.directory, _FOLDER)
 
     @contextmanager
     def _said_of(self, name: str) -> Iterator[None]:
@@ -256,8 +258,12 @@ class DiskSlots:
 
     def create(self, name: str, /) -> DiskFile:
         """
-        Begin a new, empty file.
+        Begin a new, empty file, and the directory when it is missing.
         """
+        if self._folder is None:
+            with self._said_of(""), suppress(FileExistsError):
+                self.directory.mkdir(0o700)
+            self._enter()
         with self._said_of(name):
             return DiskFile(self._open(name, _WRITE | os.O_CREAT | os.O_EXCL))
 

@@ -30,9 +30,11 @@ from pyfaster.errors import (
 )
 from pyfaster.flog import Commit, Entry, Life, LogScan, NativeLog, Slot
 from pyfaster_fasterlog import _tail
+from pyfaster_fasterlog._damage import of_log
+from pyfaster_fasterlog._lives import written_until
 from pyfaster_fasterlog._log_base import CLOSE_S
 from pyfaster_fasterlog._open import find_of, follow, newest_state, report_of
-from pyfaster_fasterlog._place import Place
+from pyfaster_fasterlog._place import Place, refuse_missing
 from pyfaster_fasterlog._report import LogRecovery
 from pyfaster_fasterlog._slots import Found, find_slots
 from pyfaster_fasterlog._state import State, unpack
@@ -50,6 +52,10 @@ class LogFollower:
     A log that is only read, while another process may write it.
 
     Made by `FasterLog.open(path, read_only=True)`. Any thread may call any method.
+
+    Units: addresses count bytes of the log from its first life on.
+
+    Source: `native/src/flog/recover.c`, which follows the log, `scan.c`, `read.c`.
     """
 
     def __init__(self, place: Place) -> None:
@@ -91,6 +97,7 @@ class LogFollower:
         slot = found.newest
         if slot is None:
             raise self._no_log(found)
+        refuse_missing(self._place, slot.begin, written_until(slot))
         generation = slot.lives[-1].generation
         device = self._place.open_device(slot.log_id, generation, read_only=True)
         try:
@@ -111,11 +118,12 @@ class LogFollower:
         return native, slot, newest_state(found, behind), report
 
     def _no_log(self, found: Found) -> FasterError:
-        if found.problems:
-            said = "; ".join(f"{each.name}: {each.reason}" for each in found.problems)
+        if found.problems or self._place.segments().bases:
+            told = [f"{each.name}: {each.reason}" for each in found.problems]
+            said = "; ".join(told + [f"{name} is missing" for name in found.missing])
             return CorruptLogError(
                 f"{self.name!r}: no slot says what the log holds ({said}); bring "
-                "slot-a or slot-b back from a copy"
+                "slot-a or slot-b of the log's last life back from a copy"
             )
         return ConfigError(
             f"{self.name!r} holds no log; open it once for writing, or look for the "
@@ -212,6 +220,8 @@ class LogFollower:
         Raises:
             CorruptLogError: Something that was durable is damaged.
 
+            DeviceError: It cannot be read.
+
             ClosedError: The follower was closed.
 
         Cost: reads what was committed; the slots, too, when that is nothing.
@@ -272,10 +282,21 @@ class LogFollower:
         """
         Wait until more than an address is durable, or the log is completed.
 
+        Args:
+            seen: The address.
+
+            timeout: How long to wait; for ever when None.
+
         Returns:
-            False when the time was over.
+            False when the time was over; True also when a later life of the log has
+            begun.
+
+        Raises:
+            CorruptLogError, DeviceError, ClosedError: As from `refresh`.
 
         Units: seconds.
+
+        Cost: a `refresh` some fifty times a second.
         """
         end = None if timeout is None else time.monotonic() + timeout
         openings = self._lives_seen
@@ -308,9 +329,14 @@ class LogFollower:
         Read the payload of one committed entry.
 
         Raises:
-            LogAddressError: There is none.
+            LogAddressError: It is outside of what was committed at the last look, or a
+                commit record's.
 
-            CorruptLogError: It is damaged.
+            CorruptLogError: No whole entry begins there.
+
+            DeviceError, ClosedError: It cannot be read; the follower was closed.
+
+        Cost: one read of the device, GIL released.
         """
         return self._native.read(address)
 
@@ -328,11 +354,18 @@ class LogFollower:
         Args:
             start: An entry's address; None for where the log begins.
 
-            until: End before the first entry at or above this; None: at the end.
+            until: End before the first entry at or above this; 0 or None: where nothing
+                more is committed.
 
             commits: Give commit records, too.
 
-            read_ahead: Pages that are read beside the one looked at.
+            read_ahead: Pages that are read beside the one looked at; 0: 1.
+
+        Raises:
+            LogAddressError, LogTruncatedError, LogCutError, CorruptLogError,
+            DeviceError, ClosedError: As from the `scan` of a log that is written.
+
+        Cost: each page is read once, ahead of the loop, GIL released.
         """
         place = start or self.begin
         return self._native.scan(place, until, commits=commits, read_ahead=read_ahead)
@@ -342,7 +375,7 @@ class LogFollower:
         Give a scan that goes on in a later life of the log; None when there is none.
 
         Args:
-            seen: What `openings` was when the scan began.
+            seen: What `_lives_seen` was when the scan began.
 
             position: Where it has come to.
 
@@ -371,8 +404,8 @@ class LogFollower:
         self, start: int | None = None, *, skip_truncated: bool = False
     ) -> AsyncIterator[Entry]:
         """
-        Iterate over committed entries in a task, and wait for more; see
-        `FasterLog.tail`.
+        Iterate over committed entries in a task, and wait for more, until the log is
+        completed. Arguments and errors are those of `FasterLog.tail`.
         """
         return _tail.tail(self, start, skip_truncated=skip_truncated)
 
@@ -380,7 +413,8 @@ class LogFollower:
         self, start: int | None = None, *, skip_truncated: bool = False
     ) -> Iterator[Entry]:
         """
-        As `tail`, for a thread.
+        As `tail`, for a thread: iterate over committed entries, and wait for more,
+        until the log is completed.
         """
         return _tail.follow(self, start, skip_truncated=skip_truncated)
 
@@ -436,7 +470,8 @@ def open_follower(place: Place) -> LogFollower:
     """
     try:
         place.take()
-        return LogFollower(place)
+        with of_log(place):
+            return LogFollower(place)
     except BaseException:
         with suppress(FasterError):
             place.close()

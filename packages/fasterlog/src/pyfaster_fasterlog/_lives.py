@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pyfaster.errors import ConfigError
+from pyfaster.errors import ConfigError, LogAddressError
 from pyfaster.flog import FIRST, LIVES_MAX, Life, Slot
 
 #: The only life of a log that is begun now.
@@ -74,6 +74,29 @@ def living(lives: Sequence[Life], begin: int) -> tuple[Life, ...]:
     return tuple(lives[before[-1] if before else 0 :])
 
 
+def gaps(lives: Sequence[Life]) -> tuple[tuple[int, int], ...]:
+    """
+    Give where each life but the last has ended, and where the next one begins: between
+    the two there is no entry.
+    """
+    ends = [life.until for life in lives[:-1]]
+    return tuple(zip(ends, (life.first for life in lives[1:]), strict=True))
+
+
+def check_place(lives: Sequence[Life], address: int) -> None:
+    """
+    Refuse an address between two lives.
+
+    Raises:
+        LogAddressError: It is one.
+    """
+    for last, first in gaps(lives):
+        if last < address < first:
+            raise LogAddressError(
+                f"address {address:,} is between two lives: {last:,} to {first:,}"
+            )
+
+
 def written_until(slot: Slot) -> int:
     """
     Give the address below which a slot says that something was written: a life that
@@ -85,4 +108,12 @@ def written_until(slot: Slot) -> int:
     return max((life.until for life in ended), default=slot.begin)
 
 
-__all__ = ["FIRST_LIVES", "living", "next_lives", "round_up", "written_until"]
+__all__ = [
+    "FIRST_LIVES",
+    "check_place",
+    "gaps",
+    "living",
+    "next_lives",
+    "round_up",
+    "written_until",
+]

@@ -13,13 +13,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 import pyfaster
-from pyfaster.errors import CorruptLogError, FasterError, LogAddressError
+from pyfaster.errors import (
+    ConfigError,
+    CorruptLogError,
+    FasterError,
+    LogAddressError,
+    LogCutError,
+)
 from pyfaster.flog import Commit, Entry, LogScan
 from pyfaster_fasterlog import _tail
 from pyfaster_fasterlog._async import AsyncLog
 from pyfaster_fasterlog._cursors import Cursor
 from pyfaster_fasterlog._follower import LogFollower, open_follower
-from pyfaster_fasterlog._lives import next_lives
+from pyfaster_fasterlog._lives import check_place, next_lives
 from pyfaster_fasterlog._open import open_log
 from pyfaster_fasterlog._place import place_of
 from pyfaster_fasterlog._report import LogRecovered
@@ -44,7 +50,13 @@ class FasterLog(AsyncLog):
 
     Made by `FasterLog.open`. Any number of threads, and of tasks of any number of event
     loops, may use it at once. What was appended is durable once a commit says so;
-    commits are shared by all who wait for one.
+    commits are shared by all who wait for one. Once `complete` was called, whatever
+    appends raises LogCompletedError, and what reads goes on.
+
+    Units: addresses count bytes of the log from its first life on.
+
+    Source: `pyfaster.flog.NativeLog` for entries and commits, whose work
+    `native/src/flog/` does; places, slots and cursors are this package's.
     """
 
     @overload
@@ -86,6 +98,8 @@ class FasterLog(AsyncLog):
             ConfigError, PluginMissingError, DeviceError: As from `pyfaster.open`.
 
         Cost: reads what was committed behind the newest slot; writes both slots.
+
+        Source: `native/src/flog/recover.c`.
         """
         given = complete(settings)
         place = place_of(
@@ -126,7 +140,7 @@ class FasterLog(AsyncLog):
         Wait until everything that was appended before is durable.
 
         Args:
-            until: Only what is below this address; 0: everything.
+            until: Only what is below this address; 0: everything. Not with a cookie.
 
             timeout: How long to wait; for ever when None.
 
@@ -141,13 +155,31 @@ class FasterLog(AsyncLog):
 
             DeadlineError: The time was over; nothing is lost.
 
+            LogAddressError: `until` is above the log's end.
+
+            LogCompletedError, ConfigError: A cookie, and the log was completed; or
+                `until`, too.
+
+            ValueTooLargeError: The cookie is too long.
+
         Units: seconds.
+
+        Cost: at most one write and one sync of the device, GIL released.
+
+        Source: DeWitt et al., SIGMOD 1984, on group commit; `native/src/flog/commit.c`.
         """
+        if cookie is not None:
+            if until:
+                raise ConfigError(
+                    f"commit: until={until:,} and a cookie: a commit with a cookie "
+                    "covers all that was appended; leave one of them out"
+                )
+            if self.completed:
+                self._refuse()
+            return self._commit_with(cookie, timeout)
         if self.completed:
             return self.committed
-        if cookie is None:
-            return super().commit(until, timeout)
-        return self._commit_with(cookie, timeout)
+        return super().commit(until, timeout)
 
     def complete(self, timeout: float | None = None) -> Commit:
         """
@@ -158,7 +190,11 @@ class FasterLog(AsyncLog):
             DurabilityError, DeadlineError: As from `commit`; the log is not completed,
                 or not known to be.
 
+            DeviceError: The system refused to write a slot; likewise.
+
         Units: seconds.
+
+        Cost: a commit; writes and syncs both slots.
         """
         with self._lock:
             if self.completed:
@@ -193,6 +229,10 @@ class FasterLog(AsyncLog):
             LogCutError: The end was cut off below what was given already.
 
             DurabilityError, ClosedError: Nothing more will come.
+
+            LogAddressError, CorruptLogError, DeviceError: As from `scan`.
+
+        Cost: some entries at a time are read by a thread of the loop's.
         """
         return _tail.tail(self, start, skip_truncated=skip_truncated)
 
@@ -200,22 +240,37 @@ class FasterLog(AsyncLog):
         self, start: int | None = None, *, skip_truncated: bool = False
     ) -> Iterator[Entry]:
         """
-        As `tail`, for a thread.
+        As `tail`, for a thread: iterate over committed entries, and wait for more,
+        until the log is completed. Raises as `tail` does.
+
+        Cost: waits with the GIL released.
         """
         return _tail.follow(self, start, skip_truncated=skip_truncated)
 
     @property
     def _lives_seen(self) -> int:
         """
-        One: a log that is written is followed in one life only.
+        How often the log's end was cut off, and one.
         """
-        return 1
+        return len(self._cuts) + 1
 
     def _scan_again(self, seen: int, position: int) -> LogScan | None:
         """
-        None: scans of a log that is written notice by themselves.
+        Give a scan that goes on behind the cuts that were made since; None when there
+        were none.
+
+        Raises:
+            LogCutError: The place itself was cut off.
         """
-        return None
+        cuts = self._cuts[seen - 1 :]
+        if not cuts:
+            return None
+        if position > min(cuts):
+            raise LogCutError(
+                f"log {self.name!r} was cut off at {min(cuts):,}, below {position:,}, "
+                "where it was read: begin another scan"
+            )
+        return self.scan(position)
 
     # --- cursors --------------------------------------------------------------------
 
@@ -226,6 +281,10 @@ class FasterLog(AsyncLog):
 
         Raises:
             ConfigError: The name is empty, or longer than 255 bytes.
+
+        Units: its position is an address; its name is counted in bytes of UTF-8.
+
+        Cost: no request of the device.
         """
         check_name(name)
         with self._lock:
@@ -238,10 +297,11 @@ class FasterLog(AsyncLog):
         """
         return self._state.cursors
 
-    def _save_cursor(self, name: str, position: int) -> None:
+    def _save_cursor(self, name: str, position: int, era: int) -> None:
         """
         Have a cursor's position survive; see `Cursor.save`.
         """
+        self._refuse_child()
         with self._lock:
             until = self.committed.until
             if not self.begin <= position <= until:
@@ -251,11 +311,18 @@ class FasterLog(AsyncLog):
                     "saved"
                 )
             if self._state.cursors.get(name) != position:
+                if era != self._era and position not in (self.begin, until):
+                    self._check_boundary(position)
                 self._change(self._state.with_cursor(name, position))
 
     def drop_cursor(self, name: str) -> None:
         """
         Forget a cursor, durably; one that is not there is no mistake.
+
+        Raises:
+            DeviceError: The system refused to write a slot; the cursor is as before.
+
+        Cost: writes and syncs a slot.
         """
         with self._lock:
             if name in self._state.cursors:
@@ -274,6 +341,7 @@ class FasterLog(AsyncLog):
                 f"to {until:,}"
             )
         try:
+            check_place(self._slot.lives, address)
             next(self.scan(address, commits=True), None)
         except (CorruptLogError, LogAddressError) as error:
             raise LogAddressError(
@@ -294,8 +362,13 @@ class FasterLog(AsyncLog):
             DeviceError: The system refused to write a slot, or to remove a file; the
                 log may begin there or where it did.
 
+        Units: addresses are bytes of the log.
+
         Cost: writes and syncs both slots; what is given back are whole segments.
+
+        Source: `native/src/flog/cut.c`.
         """
+        self._refuse_child()
         with self._lock:
             if address <= self.begin:
                 return
@@ -322,6 +395,9 @@ class FasterLog(AsyncLog):
 
             DeadlineError: The time was over, and nothing was cut off.
 
+            LogCompletedError, DurabilityError: Nothing can be appended any more, so
+                nothing is cut off.
+
             DeviceError: The system refused to write a slot. The log is closed to
                 writing, and begins or ends as one of its slots says when it is opened
                 again.
@@ -329,6 +405,8 @@ class FasterLog(AsyncLog):
         Units: seconds.
 
         Cost: syncs the device, writes and syncs both slots.
+
+        Source: `native/src/flog/cut.c`.
         """
         with self._lock:
             self._refuse_completed()
@@ -340,6 +418,7 @@ class FasterLog(AsyncLog):
                 raise
             self._cut(address)
             self._era += 1
+            self._cuts.append(address)
         self._wake_all()
 
     def _refuse_completed(self) -> None:
@@ -358,7 +437,7 @@ class FasterLog(AsyncLog):
             )
             lives = next_lives(older, address, self.begin, self._unit)
             first = lives[-1].first
-            state = self._state.within(self.begin, first)
+            state = self._state.cut_at(address, first)
             self._save(both=True, lives=lives, until=first, **self._attached(state))
             self.restart(lives, at.number)
         except BaseException as error:
@@ -391,7 +470,8 @@ class FasterLog(AsyncLog):
 
     async def close_async(self, timeout: float | None = 60.0) -> None:
         """
-        As `close`, in a thread of the loop's.
+        Commit what was appended, and let the log go, in a thread of the loop's.
+        Errors are those of `close`.
         """
         await asyncio.to_thread(self.close, timeout)
 

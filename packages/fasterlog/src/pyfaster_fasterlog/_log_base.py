@@ -17,8 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pyfaster.errors import DeviceError, FasterError
-from pyfaster.flog import ATTACHMENT_MAX, Commit, NativeLog, Slot
+from pyfaster.errors import (
+    DeviceError,
+    FasterError,
+    ForkedError,
+    ValueTooLargeError,
+)
+from pyfaster.flog import ATTACHMENT_MAX, COOKIE_MAX, Commit, NativeLog, Slot
 from pyfaster_fasterlog._errors import LogCompletedError
 from pyfaster_fasterlog._keeper import Keeper
 from pyfaster_fasterlog._lives import living
@@ -54,7 +59,7 @@ class Facts:
 
         slot: The newest one.
 
-        slot_every: Commits between two slots.
+        slot_every: Commits behind the last slot that are worth another one.
 
         unit: What the device writes as one.
     """
@@ -99,6 +104,8 @@ class LogBase(NativeLog):
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._is_over = False
+        self._bytes_per_file = 0  # not known yet
+        self._cuts: list[int] = []  # where the end was cut off
         self._attach()
         if state.completed:
             self._end_appending()
@@ -181,9 +188,8 @@ class LogBase(NativeLog):
         room: so neither is hidden by a later commit.
         """
         known = self._cookie if cookie is None else cookie
-        most = min(ATTACHMENT_MAX, self.payload_max // 4)
         for data in (pack(self._state, known), pack(self._state, b""), b""):
-            if len(data) <= most:
+            if self._fits(data):
                 self.attach(data)
                 return
 
@@ -200,8 +206,27 @@ class LogBase(NativeLog):
             if (
                 commits >= self._slot_every
                 or at.until - self._slot.until >= SLOT_EVERY_BYTES
+                or self._has_new_file(at.until)
             ):
                 self._save()
+
+    def _has_new_file(self, until: int) -> bool:
+        """
+        Whether a segment was begun since the last slot: only a slot tells that a file
+        is missing behind which there is none.
+        """
+        size = self._bytes_per_file = self._bytes_per_file or self._place.file_size()
+        return size > 0 and (until - 1) // size > (self._slot.until - 1) // size
+
+    def _refuse_child(self) -> None:
+        """
+        Refuse a process that was forked off: the log is its parent's.
+        """
+        if self._pid != os.getpid():
+            raise ForkedError(
+                f"log {self.name!r} belongs to the parent of this process; open it "
+                "behind fork()"
+            )
 
     def _commit_with(self, cookie: Buffer, timeout: float | None = None) -> Commit:
         """
@@ -211,11 +236,22 @@ class LogBase(NativeLog):
         appended before. A slot has it once this commit is durable.
         """
         data = bytes(cookie)
+        most = min(COOKIE_MAX, self.payload_max // 8)
+        if len(data) > most:
+            raise ValueTooLargeError(
+                f"commit: the cookie has {len(data):,} bytes; at most {most:,} are "
+                f"allowed: {COOKIE_MAX:,}, and an eighth of the largest entry"
+            )
         with self._lock:
             self._attach(data)
             at = self.commit_strong(data, timeout)
             self._cookie = data
+            if not self._fits(pack(self._state, data)):
+                self._save()  # no later record has it
             return at
+
+    def _fits(self, attachment: bytes) -> bool:
+        return len(attachment) <= min(ATTACHMENT_MAX, self.payload_max // 4)
 
     # --- completion -----------------------------------------------------------------
 
@@ -239,6 +275,8 @@ class LogBase(NativeLog):
     def stats(self) -> LogStats:  # type: ignore[override]  # a value, not a dict
         """
         Take the log's figures.
+
+        Cost: two short locks; no request of the device.
         """
         with self._lock:
             return stats_of(
@@ -277,7 +315,12 @@ class LogBase(NativeLog):
 
             DeadlineError: The time was over. Call it again.
 
+            DeviceError: The system refused to write a slot. The log is closed all the
+                same.
+
         Units: seconds.
+
+        Cost: a commit, and a slot that is written and synced.
         """
         if self._place_is_gone():
             return

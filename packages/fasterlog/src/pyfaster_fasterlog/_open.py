@@ -37,12 +37,19 @@ from pyfaster.flog import (
     recover,
 )
 from pyfaster.flog import Found as FoundLog
+from pyfaster_fasterlog._damage import (
+    damaged,
+    last_before,
+    of_log,
+    refuse_old_slots,
+    until_damage,
+)
 from pyfaster_fasterlog._errors import CommitNotFoundError
-from pyfaster_fasterlog._lives import FIRST_LIVES, next_lives, written_until
+from pyfaster_fasterlog._lives import FIRST_LIVES, gaps, next_lives, written_until
 from pyfaster_fasterlog._log_base import Facts, LogBase
 from pyfaster_fasterlog._place import Place, refuse_missing
 from pyfaster_fasterlog._report import LogRecovery
-from pyfaster_fasterlog._settings import Settings, page_size_for
+from pyfaster_fasterlog._settings import PAGES_WANTED, Settings, page_size_for
 from pyfaster_fasterlog._slots import Found, Slots, find_slots
 from pyfaster_fasterlog._state import State, pack, unpack
 
@@ -65,6 +72,7 @@ class _Opening:
         self.settings = settings
         self.device: LogDevice | None = None
         self.unit = 1
+        self.hurt: CorruptLogError | None = None
 
     def open(self, kind: type[L]) -> L:
         """
@@ -134,11 +142,12 @@ class _Opening:
         """
         Refuse pages of a few of the device's units: commits fill these.
         """
-        if page_size < UNITS_WANTED * self.unit:
+        least = UNITS_WANTED * self.unit
+        if page_size < least:
             raise ConfigError(
                 f"{self.place.name!r}: the device writes {self.unit:,} bytes as one, "
-                f"so page_size={page_size:,} is too small; give "
-                f"{UNITS_WANTED * self.unit:,} or more"
+                f"so pages of {page_size:,} are too small; give page_size={least:,} "
+                f"or more, or memory={PAGES_WANTED * least:,} where no size is given"
             )
 
     def _refuse_written(self, device: LogDevice, slot: Slot) -> None:
@@ -175,10 +184,13 @@ class _Opening:
         now = replace(now, until=lives[-1].first)
         log = self._make(kind, device, now, Commit(followed.number, now.until))
         try:
+            if self.hurt is not None:
+                followed = self._up_to_damage(log, slot, followed, self.hurt)
             report = self._report(found, slot, followed, now)
-            if report.asked not in (None, followed.number):
-                now, report = self._go_back(log, now, report)
+            if self.hurt or report.asked not in (None, followed.number):
+                now, report = self._go_back(log, now, report, slot)
             state = newest_state(found, followed).within(begin, now.until)
+            state = state.outside(gaps(now.lives))
             now = replace(now, attachment=pack(state, report.cookie))
             slots = Slots(self.place.files, found)
             slots.settle()
@@ -196,26 +208,38 @@ class _Opening:
         try:
             return follow(device, slot)
         except CorruptLogError as error:
+            refuse_old_slots(self.place, error)
             if isinstance(asked, int) and asked <= slot.number:
                 return nothing_behind(slot)
-            raise CorruptLogError(
-                f"{self.place.name!r}: {error}; nothing was changed: bring the file "
-                f"back from a copy, or give up what is behind with "
-                f"recover={slot.number}",
-                status=error.status,
-            ) from error
+            self.hurt = error
+            return replace(nothing_behind(slot), until=until_damage(slot, error))
+
+    def _up_to_damage(
+        self, log: LogBase, slot: Slot, followed: FoundLog, error: CorruptLogError
+    ) -> FoundLog:
+        """
+        See whether the commit that was asked for lies before the damage.
+        """
+        asked = self.settings.recover
+        last = last_before(log, slot, followed.until)
+        if not isinstance(asked, int) or asked > last:
+            raise damaged(self.place, error, last) from error
+        return replace(followed, number=last)
 
     def _go_back(
-        self, log: LogBase, slot: Slot, report: LogRecovery
+        self, log: LogBase, slot: Slot, report: LogRecovery, known: Slot
     ) -> tuple[Slot, LogRecovery]:
         """
         Cut the log off behind the commit that was asked for, in memory.
         """
         number = report.asked or 0
+        start = known.until if known.number < number <= report.number else 0
         if number == 0 and slot.begin == FIRST:
             until, cookie = FIRST, b""
         else:
-            until, record = find_commit(log, number, slot.number, self.place.name)
+            until, record = find_commit(
+                log, number, slot.number, self.place.name, start
+            )
             cookie = record.cookie or unpack(record.attachment)[1]
         older = (*slot.lives[:-1], replace(slot.lives[-1], until=slot.until))
         lives = next_lives(older, until, slot.begin, self.unit)
@@ -303,8 +327,8 @@ def refuse_remains(place: Place, found: Found) -> None:
     what = f"{len(bases)} files of a log are there" if bases else "a log was there"
     raise CorruptLogError(
         f"{place.name!r}: {what}, and no slot says what they hold ("
-        f"{'; '.join(said)}); nothing was changed: bring slot-a or slot-b back from a "
-        "copy, or move everything away to begin a new log"
+        f"{'; '.join(said)}); nothing was changed: bring slot-a or slot-b of its last "
+        "life back from a copy, or move everything away to begin a new log"
     )
 
 
@@ -360,7 +384,8 @@ def last_cookie(slot: Slot, followed: FoundLog) -> bytes:
     """
     if followed.cookie:
         return followed.cookie
-    return unpack(followed.attachment or slot.attachment)[1]
+    attached = unpack(followed.attachment)[1] if followed.attachment else b""
+    return attached or unpack(slot.attachment)[1]
 
 
 def nothing_behind(slot: Slot) -> FoundLog:
@@ -391,7 +416,7 @@ def newest_state(found: Found, followed: FoundLog) -> State:
 
 
 def find_commit(
-    log: NativeLog, number: int, last: int, name: str
+    log: NativeLog, number: int, last: int, name: str, start: int = 0
 ) -> tuple[int, CommitRecord]:
     """
     Find where a commit ends, and what its record says.
@@ -399,7 +424,7 @@ def find_commit(
     Raises:
         CommitNotFoundError: There is none of this number.
     """
-    for entry in log.scan(commits=True):
+    for entry in log.scan(start, commits=True):
         if entry.kind == KINDS["commit"]:
             record = record_of(entry.payload)
             if record.number == number:
@@ -418,7 +443,8 @@ def open_log(kind: type[L], place: Place, settings: Settings) -> L:
     """
     opening = _Opening(place, settings)
     try:
-        return opening.open(kind)
+        with of_log(place):
+            return opening.open(kind)
     except BaseException:
         opening.give_up()
         raise

@@ -19,7 +19,7 @@ from typing import Any
 import pyfaster
 from pyfaster.checkpoints import Directory
 from pyfaster.errors import ConfigError, CorruptLogError
-from pyfaster.flog import LogDevice
+from pyfaster.flog import LogDevice, MemoryDevice
 from pyfaster.protocols import DeviceSettings
 from pyfaster_fasterlog._files import DiskSlots, SlotFiles
 
@@ -150,6 +150,12 @@ class Place:
                 return Segments(tuple(bases), *head)
         return Segments(tuple(bases))
 
+    def file_size(self) -> int:
+        """
+        Bytes of the log in one file; 0 when there are none that this module knows.
+        """
+        return self.segments().size if self.scheme in _WITH_SEGMENTS else 0
+
     @property
     def is_unsized(self) -> bool:
         """
@@ -169,8 +175,6 @@ class Place:
         if self.device is not None:
             return LogDevice(self.device)
         if not self.scheme:
-            from pyfaster.testing import MemoryDevice
-
             return LogDevice(MemoryDevice())
         size = self.segment_size or self.segments().size or SEGMENT_SIZE_DEFAULT
         settings = DeviceSettings(
@@ -204,8 +208,12 @@ def _head_of(path: Path) -> tuple[int, int] | None:
         descriptor = os.open(path, _READ)
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
-        head = file.read(_HEAD.size)
+    try:
+        head = os.read(descriptor, _HEAD.size)
+    except OSError:  # a directory, say
+        return None
+    finally:
+        os.close(descriptor)
     if len(head) < _HEAD.size:
         return None
     magic, log_id, size = _HEAD.unpack(head)

@@ -5,13 +5,10 @@ When a log commits by itself, and how sizes are written.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from pyfaster.errors import ConfigError
-
-_SIZE = re.compile(r"\s*(\d+)\s*(B|[KMGT]iB)?\s*")
-_POWERS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+from pyfaster.flog import parse_size
 
 #: What is waited for longer than that will not come.
 SECONDS_MAX = 86_400.0
@@ -25,15 +22,16 @@ def size_of(name: str, size: object) -> int:
     Raises:
         ConfigError: It is neither, or below 0.
     """
-    if isinstance(size, int) and not isinstance(size, bool) and size >= 0:
-        return size
-    found = _SIZE.fullmatch(size) if isinstance(size, str) else None
-    if found is None:
+    try:
+        found = parse_size(size)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from None
+    if not isinstance(found, int) or isinstance(found, bool) or found < 0:
         raise ConfigError(
-            f"{name}={size!r} is not a size; write bytes as an int, or a whole number "
-            'with B, KiB, MiB, GiB or TiB, as in "32MiB"'
+            f"{name}={size!r} is not a size; write bytes as an int, or a number with "
+            'its unit, as in "32MiB"'
         )
-    return int(found[1]) << _POWERS[found[2] or "B"]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,8 @@ class CommitPolicy:
         ConfigError: One of them is out of range.
 
     Units: bytes, seconds.
+
+    Source: `native/src/flog/committer.c`, `commit.c`.
     """
 
     every_bytes: int | str | None = None

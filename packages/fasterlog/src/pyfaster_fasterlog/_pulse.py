@@ -102,8 +102,13 @@ class Pulse:
         except NotImplementedError:
             give_bell(bell)
             raise _cannot_watch(loop) from None
+        try:
+            log.notify(bell.writes)
+        except BaseException:
+            loop.remove_reader(bell.reads)
+            give_bell(bell)
+            raise
         self._bell: Bell | None = bell
-        log.notify(bell.writes)
 
     def wait(self, end: int) -> asyncio.Future[None]:
         """

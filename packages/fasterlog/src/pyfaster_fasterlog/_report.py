@@ -50,7 +50,7 @@ class LogRecovery:
 
         cut_until: Where these ended; `until` when there were none.
 
-        cookie: Of the last commit behind the slot; empty when it had none.
+        cookie: Of the last commit that had one; empty when none had.
 
         damage: What lies behind the last commit, when it is neither nothing nor whole:
             what a crash leaves. None of it was acknowledged.
@@ -58,6 +58,10 @@ class LogRecovery:
         slots: The slots that could not be used.
 
         asked: The commit number that was asked for; None for the newest.
+
+    Units: addresses, in bytes of the log.
+
+    Source: `native/src/flog/recover.c`.
     """
 
     number: int

@@ -62,8 +62,9 @@ class LogSettings(_Common, total=False):
 
         commit: When the log commits by itself; never, unless told.
 
-        slot_every: Commits between two slots, 1024; how much a recovery reads at most
-            goes by it.
+        slot_every: Looked at once a second: a slot is written when so many commits, or
+            64 MiB, were made since the last one, or a segment was begun; 1024. A
+            recovery reads what is behind the newest slot.
 
         trust_device: Use a device that does not say that its syncs survive a power cut.
 
@@ -124,7 +125,7 @@ class Settings:
 
         recover: "latest", or a commit's number.
 
-        slot_every: Commits between two slots.
+        slot_every: Commits behind the last slot that are worth another one.
 
         trust_device: Whether a device that does not say that its syncs hold is used.
     """

@@ -116,7 +116,7 @@ def find_slots(files: SlotFiles) -> Found:
             sizes[name] = len(data)
             good[name] = slot_of(data)
         except CorruptLogError as error:
-            problems.append(SlotProblem(name, str(error)))
+            problems.append(SlotProblem(name, str(error).partition(";")[0]))
         except UnsupportedFormatError as error:
             other = _other_format(name, data or b"", error.status)
             problems.append(SlotProblem(name, str(other)))

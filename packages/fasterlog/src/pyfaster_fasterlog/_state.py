@@ -12,7 +12,7 @@ docs/formats.md; their checksum is that of the slot or record around them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -75,6 +75,29 @@ class State:
         Give the state in which nothing is appended any more.
         """
         return self._next(True, self.cursors)
+
+    def outside(self, gaps: Sequence[tuple[int, int]]) -> State:
+        """
+        Give the state with the cursors that stand within a gap at its end; itself if
+        none does.
+        """
+        moved = {
+            name: next((end for last, end in gaps if last < at < end), at)
+            for name, at in self.cursors.items()
+        }
+        return self if moved == self.cursors else self._next(self.completed, moved)
+
+    def cut_at(self, address: int, first: int) -> State:
+        """
+        Give the state with the cursors that stand at an address or behind it where the
+        next life begins; itself if none does.
+        """
+        if all(at < address for at in self.cursors.values()):
+            return self
+        moved = {
+            name: at if at < address else first for name, at in self.cursors.items()
+        }
+        return self._next(self.completed, moved)
 
     def within(self, begin: int, until: int) -> State:
         """

@@ -52,6 +52,8 @@ class LogStats:
         cursors: How many have a saved position.
 
         completed: Whether nothing is appended any more.
+
+    Units: bytes, and addresses, which count bytes; the rest are counts.
     """
 
     begin: int

@@ -59,7 +59,15 @@ class Reader:
         self._source = source
         self._skips = skip_truncated
         self._openings = source._lives_seen
-        self._scan = source.scan(start)
+        self._scan = self._scan_from(start)
+
+    def _scan_from(self, start: int | None) -> LogScan:
+        try:
+            return self._source.scan(start)
+        except LogTruncatedError:
+            if not self._skips:
+                raise
+            return self._source.scan(self._source.begin)
 
     def some(self) -> list[Entry]:
         """
@@ -73,6 +81,25 @@ class Reader:
             self._openings = self._source._lives_seen
             self._scan = self._source.scan(self._source.begin)
             return list(islice(self._scan, SOME))
+
+    def still_there(self, entries: list[Entry]) -> Iterator[Entry]:
+        """
+        Give what was read as long as nothing was cut off since; then the scan goes on
+        at the first one that was not given.
+
+        Raises:
+            LogCutError: That one was cut off.
+        """
+        for entry in entries:
+            openings = self._source._lives_seen
+            if openings != self._openings:
+                later = self._source._scan_again(self._openings, entry.address)
+                self._openings = openings
+                self._scan = (
+                    self._source.scan(entry.address) if later is None else later
+                )
+                return
+            yield entry
 
     def _some_later(self) -> list[Entry]:
         """
@@ -96,7 +123,7 @@ async def tail(
     while True:
         completed, seen = source.completed, source.committed.until
         entries = await asyncio.to_thread(reader.some)
-        for entry in entries:
+        for entry in reader.still_there(entries):
             yield entry
         if entries:
             continue
@@ -115,7 +142,7 @@ def follow(
     while True:
         completed, seen = source.completed, source.committed.until
         entries = reader.some()
-        yield from entries
+        yield from reader.still_there(entries)
         if entries:
             continue
         if completed:
