@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ def show(what: str, **values: object) -> str:
     return f"{what}: {' '.join(words)}"
 
 
-class BaseTask:
+class BaseTask(ABC):
     """
     What tasks of stores and of logs have in common.
     """
@@ -55,26 +56,27 @@ class BaseTask:
     sector: int
 
     @property
+    @abstractmethod
     def lossy(self) -> bool:
         """
         Whether what a failed sync may leave for ever is looked at, too.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def record(self) -> tuple[Plan, list[Event]]:
         """
         Play the workload; give what was planned and what happened.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def judge(
         self, plan: Plan, timeline: list[Event], *, classes: bool = True
     ) -> Judge:
         """
         Make a judge for a recording.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def explorer(
         self,
         judge: Judge,
@@ -86,7 +88,6 @@ class BaseTask:
         """
         Make one for a recording.
         """
-        raise NotImplementedError
 
     def run(
         self, states: int, *, classes: bool = True, most: int = 10

@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,7 +133,7 @@ class AnyLife(Protocol):
 L = TypeVar("L", bound=AnyLife)
 
 
-class BaseCampaign(Generic[L]):
+class BaseCampaign(ABC, Generic[L]):
     """
     Lives in one directory.
 
@@ -170,25 +171,25 @@ class BaseCampaign(Generic[L]):
 
     # --- what a kind of campaign says -----------------------------------------------
 
+    @abstractmethod
     def _next(self) -> L:
         """The life that is due."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _last(self) -> L:
         """A life that is closed in peace."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _judge(self, one: L) -> None:
         """Compare what the child has found with what must be there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _note(self, one: L) -> None:
         """Take note of a life that has ended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _again(self) -> str:
         """Give the options that it takes to see it again."""
-        raise NotImplementedError
 
     # --- lives ----------------------------------------------------------------------
 

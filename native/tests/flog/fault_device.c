@@ -147,6 +147,22 @@ static void f12_a_failed_sync_is_the_last(void) {
     sweep(FASTER_KIND_SYNC, FASTER_FAULT_REFUSE, -EIO, -EIO, 1);
 }
 
+/* Work while a rule fires, and judge what is left: an error is for good. */
+static void work_under(const struct faster_fault_rule *rule, int status) {
+    struct run run = {.kit = kit_new(), .status = status};
+    run.kit->rules = rule;
+    run.kit->rules_count = 1;
+    run.kit->recorded = true;
+    kit_start(run.kit);
+    work(&run);
+    if (run.failed) {
+        is_latched(&run);
+    }
+    kit_stop(run.kit);
+    judge(&run);
+    kit_free(run.kit);
+}
+
 /* What no repetition heals stops the log. */
 static void f06_writes_that_fail_for_good(void) {
     sweep(FASTER_KIND_WRITE, FASTER_FAULT_FAIL, -EIO, -EIO, 0);
@@ -161,18 +177,7 @@ static void f05_writes_that_fail_once(void) {
                                      .argument = -EIO,
                                      .times = 1};
     for (rule.nth = 1; rule.nth < 40; rule.nth++) {
-        struct run run = {.kit = kit_new(), .status = -EIO};
-        run.kit->rules = &rule;
-        run.kit->rules_count = 1;
-        run.kit->recorded = true;
-        kit_start(run.kit);
-        work(&run);
-        if (run.failed) {
-            is_latched(&run);
-        }
-        kit_stop(run.kit);
-        judge(&run);
-        kit_free(run.kit);
+        work_under(&rule, -EIO);
     }
 }
 
@@ -183,15 +188,7 @@ static void f01_short_writes(void) {
                                      .argument = -KIT_SECTOR,
                                      .times = 1};
     for (rule.nth = 1; rule.nth < 30; rule.nth++) {
-        struct run run = {.kit = kit_new(), .status = -EIO};
-        run.kit->rules = &rule;
-        run.kit->rules_count = 1;
-        run.kit->recorded = true;
-        kit_start(run.kit);
-        work(&run);
-        kit_stop(run.kit);
-        judge(&run);
-        kit_free(run.kit);
+        work_under(&rule, -EIO);
     }
 }
 
@@ -245,18 +242,7 @@ static void f09_no_space(void) {
                                          .argument = -ENOSPC,
                                          .nth = nth,
                                          .times = 2};
-        struct run run = {.kit = kit_new(), .status = -ENOSPC};
-        run.kit->rules = &rule;
-        run.kit->rules_count = 1;
-        run.kit->recorded = true;
-        kit_start(run.kit);
-        work(&run);
-        if (run.failed) {
-            is_latched(&run);
-        }
-        kit_stop(run.kit);
-        judge(&run);
-        kit_free(run.kit);
+        work_under(&rule, -ENOSPC);
     }
 }
 

@@ -106,6 +106,7 @@ uint32_t uring_take_gathered(struct uring *uring) {
     }
     uint32_t count = gathered(uring);
     set_gathered(uring, 0);
+    uring->figures.submitted += count; /* settle() takes back what the kernel did not */
     return count;
 }
 
@@ -120,6 +121,12 @@ static bool passes_by(int taken) {
     return taken == -EAGAIN || taken == -EBUSY || taken == -EINTR || taken == -ETIME;
 }
 
+/* Have again what the kernel did not take.  Inside the lock. */
+static void count_back(struct uring *uring, uint32_t count) {
+    set_gathered(uring, gathered(uring) + count);
+    uring->figures.submitted -= count;
+}
+
 /* Account for a call that should have handed over `count`.  Inside the lock. */
 static void settle(struct uring *uring, uint32_t count, int taken) {
     uring->figures.enters++;
@@ -127,11 +134,10 @@ static void settle(struct uring *uring, uint32_t count, int taken) {
         if (count > 0 && !refuses(uring)) {
             uring->refusals = 0;
         }
-        uring->figures.submitted += (uint32_t)taken;
-        set_gathered(uring, gathered(uring) + count - (uint32_t)taken);
+        count_back(uring, count - (uint32_t)taken);
         return;
     }
-    set_gathered(uring, gathered(uring) + count);
+    count_back(uring, count);
     if (count > 0) {
         uring->refusals++;
         uint64_t pause = uring->refusals <= REFUSALS_FAST ? REST_MS : PAUSE_MS;

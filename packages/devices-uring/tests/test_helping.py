@@ -143,7 +143,7 @@ def test_a_sync_of_several_files(opener: Any) -> None:
     assert probe.flush() == 0
     assert script.seen("sync") == 3
     assert device.facts().helped == before.helped + 1
-    assert device.facts().submitted >= before.submitted + 2
+    assert device.facts().rests == before.rests + 2
 
 
 def test_closing_ends_what_is_held(opener: Any) -> None:
@@ -170,7 +170,6 @@ def test_a_short_write_is_finished(opener: Any) -> None:
     assert probe.put(BLOCK, DATA) == 0
     assert probe.get(BLOCK, BLOCK) == DATA
     assert device.facts().rests == before.rests + 1
-    assert device.facts().submitted == before.submitted + 1
 
 
 @pytest.mark.fault("F03")

@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import threading
 from typing import TYPE_CHECKING
 
-try:
-    import fcntl
-except ImportError:  # Windows, where fsync is all there is
-    fcntl = None  # type: ignore[assignment]
+from pyfaster.checkpoints import sync_descriptor
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -25,20 +21,6 @@ _CALL_MAX = 1 << 30
 #: After so many bytes the system is asked to begin with them, so that the sync does not
 #: find all of them unwritten.
 _BEGIN_AFTER = 8 << 20
-
-
-def sync_descriptor(descriptor: int) -> None:
-    """
-    Make what was written survive a power cut, as far as the system can be asked to.
-    """
-    if sys.platform == "darwin":
-        try:
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-            return
-        except OSError as error:
-            if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
-                raise
-    os.fsync(descriptor)
 
 
 class DiskWriter:

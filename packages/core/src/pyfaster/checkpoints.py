@@ -39,6 +39,7 @@ from pyfaster._checkpoint_values import (
     ValidationReport,
 )
 from pyfaster._home import Directory
+from pyfaster._sync import sync_descriptor
 
 #: Is told how far something is; what it raises ends that.
 ProgressCall = Callable[[Progress], None]
@@ -261,4 +262,5 @@ __all__ = [
     "Skip",
     "StoreFacts",
     "ValidationReport",
+    "sync_descriptor",
 ]

@@ -14,18 +14,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from pyfaster.checkpoints import sync_descriptor
 from pyfaster.errors import CorruptLogError, DeviceError
-
-try:
-    import fcntl
-except ImportError:  # Windows, where fsync is all there is
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -114,20 +109,6 @@ class SlotFiles(Protocol):
         End; nothing is called behind it.
         """
         ...
-
-
-def sync_descriptor(descriptor: int) -> None:
-    """
-    Make what was written survive a power cut, as far as the system can be asked to.
-    """
-    if sys.platform == "darwin":
-        try:
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-            return
-        except OSError as error:
-            if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
-                raise
-    os.fsync(descriptor)
 
 
 class DiskFile:
