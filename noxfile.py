@@ -11,8 +11,10 @@ import nox
 sys.path.insert(0, str(Path(__file__).parent / ".ci"))
 import environments as ci
 
-PLUGINS = ("codecs", "devices-uring", "checkpoint", "devices-file", "fasterlog")
+PLUGINS: tuple[str, ...] = ("codecs", "devices-uring", "checkpoint", "devices-file")
+PLUGINS += ("fasterlog", "observability")
 PACKAGES = ("core", *PLUGINS)
+DURABLE = ("core", "checkpoint", "devices-file", "fasterlog")
 MATRIX = ci.matrix(PLUGINS)
 NAMES = [f"{python} {'+'.join(some) or 'none'}" for python, some in MATRIX]
 nox.options.sessions = ["tests", "lint", "types"]
@@ -22,7 +24,7 @@ nox.options.download_python = "never"
 @nox.session
 def quickstart(session: nox.Session) -> None:
     """Build and install it; count words, hold more than memory, survive kills."""
-    session.install(*(f"./packages/{name}" for name in ("core", *PLUGINS[2:])))
+    session.install(*(f"./packages/{name}" for name in DURABLE))
     for demo in ("wordcount", "larger-than-memory", "log"):
         session.run("python", "-m", "pyfaster", "demo", demo)
 
@@ -55,18 +57,18 @@ def models(session: nox.Session) -> None:
 def crash(session: nox.Session) -> None:
     """Judge what power cuts leave, so many states; then kill that many times."""
     states, *kills = session.posargs or ("100000",)
-    ci.install(session, "test-plugins", ("core", *PLUGINS[2:]))
+    ci.install(session, "test-plugins", DURABLE)
     session.chdir("integration-tests")
     session.run("python", "-m", "crash", "--states", states, "--workers", ci.JOBS)
     for cycles in kills:  # in the tests it is killed 200 times
         session.run("python", "-m", "kill", "--cycles", cycles)
 
 
-@nox.session
+@nox.session(python=MATRIX[-1][0])
 def cross(session: nox.Session) -> None:
-    """Compile and link the C sources for Windows and macOS; nothing is run."""
-    session.install("ziglang")
-    session.run("python", ".ci/cross.py")
+    """Compile the C sources for Windows, macOS and no GIL; nothing is run."""
+    session.install("ziglang", "cffi")
+    session.run("python", ".ci/cross.py", *session.posargs)
 
 
 @nox.session
@@ -75,8 +77,7 @@ def lint(session: nox.Session) -> None:
     ci.install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    style = "--style=file:native/.clang-format"
-    session.run("clang-format", "--dry-run", "--Werror", style, *ci.c_sources())
+    session.run("clang-format", "--dry-run", "--Werror", *ci.c_sources())
 
 
 @nox.session
@@ -88,6 +89,13 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
+    """Build the site into build/site; a warning fails."""
+    ci.install(session, "docs")
+    session.run("mkdocs", "build", "--strict", "-d", "build/site")
+
+
+@nox.session
+def records(session: nox.Session) -> None:
     """Write anew what is derived: docs/errors.md, api.txt; the diff is the review."""
     session.run("python", "integration-tests/records.py")
 
@@ -100,21 +108,13 @@ def traps(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure against peers and write a report; takes long."""
+    """Measure against peers and write a report: long, but with `--smoke` a moment."""
     ci.install(session, "bench", PACKAGES)
     session.run("python", "-m", "benchmarks.run", *session.posargs)
 
 
 @nox.session
-def bench_smoke(session: nox.Session) -> None:
-    """Run every benchmark for a moment, to see that each still runs."""
-    ci.install(session, "bench", PACKAGES)
-    session.run("python", "-m", "benchmarks.run", "--smoke")
-
-
-@nox.session
 def wheels(session: nox.Session) -> None:
-    """Build each package's sdist, and its wheel from the sdist, into dist/."""
-    session.install("build")
-    for package in PACKAGES:
-        session.run("python", "-m", "build", "--outdir", "dist", f"packages/{package}")
+    """Build sdists, and wheels from them, into dist/, and check them."""
+    ci.install(session, "wheels")
+    session.run("python", ".ci/wheels.py", "dist", *session.posargs)

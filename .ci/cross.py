@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: MIT
 """
-Compile the C sources for the systems that no machine here runs.
+Compile the C sources for what no machine here runs.
 
 `python .ci/cross.py [PART...]` compiles and links the core and the file device for
-Windows and macOS, with the compiler of the distribution `ziglang`. It prints nothing
-but what fails, and ends with 1 if anything does. PARTs are `native` and `devices-file`.
-It shows that the sources fit the systems' headers and libraries; it runs nothing.
+Windows and macOS, with the compiler of the distribution `ziglang`. The third part
+compiles the extension modules of the core as a Python without the GIL would have them,
+by the headers of the running one, if that is 3.13 or later. It prints nothing but
+what fails, and ends with 1 if anything does. PARTs are `native`, `devices-file` and
+`free-threaded`. It shows that the sources fit the headers and libraries; it runs
+nothing.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +33,9 @@ TARGETS = {
 
 #: How many compilers run at once.
 JOBS = int(os.environ.get("PYFASTER_JOBS", "2"))
+
+#: The first version of Python that may be built without the GIL.
+MAY_LACK_GIL = 0x030D0000
 
 WARNINGS = ["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror"]
 #: The systems' own headers say of some pointers, not of all, whether they may be null.
@@ -98,11 +106,34 @@ def build(part: Part, target: str, folder: Path) -> list[str]:
     return failures
 
 
+def free_threaded(folder: Path) -> list[str]:
+    """
+    Compile the core's extension modules for a Python without the GIL; give what failed.
+    """
+    if sys.hexversion < MAY_LACK_GIL:
+        return ["no part free-threaded: the first Python that may lack a GIL is 3.13"]
+    package = ROOT / "packages" / "core"
+    told = (package / "CMakeLists.txt").read_text(encoding="utf-8")
+    headers = re.findall(r"(include/faster/\w+\.h)", told)
+    made = folder / "_native.c"
+    generator = [sys.executable, str(package / "cabi_build.py"), str(made), "0"]
+    command = [*generator, *(str(NATIVE / header) for header in headers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return [done.stderr]
+    common = ["-DPy_GIL_DISABLED=1", f"-I{sysconfig.get_path('include')}"]
+    common += [f"-I{NATIVE / 'include'}", "-std=c11", "-fPIC", "-c"]
+    written = package / "csrc" / "hot.c"
+    commands = ([*WARNINGS, str(written)], ["-w", "-D_CFFI_NO_LIMITED_API", str(made)])
+    said = (run([*common, *one, "-o", str(folder / "module.o")]) for one in commands)
+    return [f"free-threaded: {what}" for what in said if what]
+
+
 def main(chosen: list[str]) -> int:
     """
     Build the chosen parts, or all, for every target.
     """
-    unknown = set(chosen) - {part.name for part in PARTS}
+    unknown = set(chosen) - {part.name for part in PARTS} - {"free-threaded"}
     if unknown:
         sys.stderr.write(f"no such part: {', '.join(sorted(unknown))}\n")
         return 2
@@ -112,6 +143,10 @@ def main(chosen: list[str]) -> int:
             if not chosen or part.name in chosen:
                 with tempfile.TemporaryDirectory() as folder:
                     failures += build(part, target, Path(folder))
+    able = sys.hexversion >= MAY_LACK_GIL
+    if "free-threaded" in chosen or (able and not chosen):
+        with tempfile.TemporaryDirectory() as folder:
+            failures += free_threaded(Path(folder))
     sys.stderr.write("\n".join(failures))
     return 1 if failures else 0
 

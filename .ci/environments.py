@@ -24,6 +24,9 @@ GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
 #: How many compilers and tests run at once.
 JOBS = os.environ.get("PYFASTER_JOBS", "2")
 
+#: Where wheels are that have been built before, if anywhere.
+DIST = os.environ.get("PYFASTER_DIST", "")
+
 OLDEST = 11
 
 #: So many pairs of plugins are installed by themselves.
@@ -94,9 +97,10 @@ def tested(
 
     With none of the known plugins and with all of them everything is tested; with some,
     what these promise. One environment is the first: it also runs what need not be run
-    more than once.
+    more than once. A worker that has nothing left takes tests from another.
     """
-    chosen = ["benchmarks/tests"] if first else ["-m", "not once"]
+    chosen = ["--dist", "worksteal"]
+    chosen += ["benchmarks/tests"] if first else ["-m", "not once"]
     chosen += [f"packages/{name}/tests" for name in plugins]
     if plugins not in ((), known):
         return "test-plugins", chosen
@@ -104,9 +108,10 @@ def tested(
 
 
 def c_sources() -> list[str]:
-    """Give the files of C that have the house's form."""
+    """Give the files of C that have the house's form, behind the option that has it."""
+    form = "--style=file:native/.clang-format"
     found = [*ROOT.glob("native/[!b]*/**/*.[ch]"), *ROOT.glob("packages/*/csrc/*.[ch]")]
-    return [str(path) for path in found]
+    return [form, *map(str, found)]
 
 
 def typed_sources() -> list[str]:
@@ -120,7 +125,16 @@ _built: dict[str, str] = {}
 
 
 def wheel(session: nox.Session, package: str) -> str:
-    """Give a package's wheel; it is built once in a run and serves all Pythons."""
+    """
+    Give a package's wheel, which serves all Pythons.
+
+    It is that of the folder PYFASTER_DIST, which `nox -s wheels` has filled. Without
+    one it is built from the tree, once in a run.
+    """
+    if DIST:
+        name = f"pyfaster_{package.replace('-', '_')}".removesuffix("_core")
+        (made,) = Path(DIST).resolve().glob(f"{name}-[0-9]*.whl")
+        return str(made)
     if package not in _built:
         folder = ROOT / "build" / "wheels" / package
         for old in folder.glob("*.whl"):
@@ -133,17 +147,33 @@ def wheel(session: nox.Session, package: str) -> str:
 
 
 def install(session: nox.Session, group: str, packages: tuple[str, ...] = ()) -> None:
-    """Install a group of tools, and the wheels of some packages."""
+    """
+    Install a group of tools, and the wheels of some packages.
+
+    Most of what is installed is never imported. What is gets compiled by the first who
+    imports it, and kept, which takes less time than compiling everything.
+    """
     built = [wheel(session, package) for package in packages]
-    session.install(*nox.project.dependency_groups(GROUPS, group), *built)
+    tools = nox.project.dependency_groups(GROUPS, group)
+    session.install("--no-compile", *tools, *built)
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
 
 
 def ctest(session: nox.Session, preset: str, *args: str) -> None:
-    """Configure, build and test one preset of native/CMakePresets.json."""
+    """
+    Configure, build and test one preset of native/CMakePresets.json.
+
+    FASTER_FUZZ_RUNS and FASTER_FUZZ_SEED say how much a fuzz target explores, and where
+    it starts.
+    """
     install(session, "native")
+    asked = [
+        key for key in ("FASTER_FUZZ_RUNS", "FASTER_FUZZ_SEED") if key in os.environ
+    ]
+    options = [f"-D{key}={os.environ[key]}" for key in asked]
     folder = str(ROOT / "build" / "native" / preset)
     session.chdir("native")
-    session.run("cmake", "--preset", preset, "-B", folder)
+    session.run("cmake", "--preset", preset, "-B", folder, *options)
     session.run("cmake", "--build", folder, "--parallel", JOBS)
     checks = ("--output-on-failure", "--no-tests=error", "--parallel", JOBS)
     session.run("ctest", "--test-dir", folder, *checks, *args)

@@ -10,7 +10,7 @@ run in order. Where a line is `print(...)  # text`, the text is what must be pri
 Blocks of ```console hold commands behind `$` and what they print, with `...` for what
 differs from run to run; ```console status=1 says how the commands end, needs= the same
 as above. A store is in the folder "counts", and a completed durable log in "wal", where
-what keeps them is installed.
+what keeps them is installed. Pages with files (```python file=) are run by walk.py.
 """
 
 from __future__ import annotations
@@ -32,10 +32,14 @@ NEEDS = {
     "checkpoint": "pyfaster_checkpoint",
     "codecs": "pyfaster_codecs",
     "devices-file": "pyfaster_devices_file",
+    "diskcache": "diskcache",
     "fasterlog": "pyfaster_fasterlog",
+    "lmdb": "lmdb",
     "numba": "numba",
     "numpy": "numpy",
+    "observability": "pyfaster_observability",
     "pyarrow": "pyarrow",
+    "rocksdict": "rocksdict",
 }
 
 _BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -46,7 +46,7 @@ def errors_page() -> str:
     lines = [
         "# Errors",
         "",
-        "Written by `nox -s docs` from `native/include/faster/status.h` and",
+        "Written by `nox -s records` from `native/include/faster/status.h` and",
         "`packages/core/src/pyfaster/errors.py`.",
         "",
         "## Statuses of the core",

@@ -20,12 +20,16 @@ import typer
 
 import house
 import records
-from pyfaster import events, hookspecs
+from pyfaster import Bytes, FasterKv, events, hookspecs
 from pyfaster._cli import make_app
 from pyfaster._config import Settings, StoreConfig, parse_size
+from pyfaster._config_log import CommitTable, LogTable
+from pyfaster._config_tables import LOG, own_tables, places
+from pyfaster._reconfigure import LIVE
 from pyfaster._registry import Registry
 from pyfaster._stats import StoreStats
 from pyfaster.errors import ConfigError
+from pyfaster.testing.codecs import check_codec
 
 pytestmark = pytest.mark.once
 
@@ -38,7 +42,7 @@ COMMANDS = (
 
 @pytest.mark.parametrize("path", records.records(), ids=house.name)
 def test_derived_file_is_current(path: Path) -> None:
-    """What `nox -s docs` would write is what is there."""
+    """What `nox -s records` would write is what is there."""
     assert path.read_text(encoding="utf-8") == records.records()[path]
 
 
@@ -75,6 +79,21 @@ def test_every_event_is_documented() -> None:
     assert told | {"StoreEvent"} == set(events.__all__)
     docstring = hookspecs.pyfaster_event.__doc__ or ""
     assert [name for name in told if f"`{name}`" not in docstring] == []
+
+
+def test_every_event_is_told_with_its_fields() -> None:
+    """docs/events.md has the fields of each event, in their order."""
+    told = {
+        words(row[0])[0]: words(row[1])
+        for row in rows(house.text(DOCS / "events.md"), "event")
+    }
+    common = {one.name for one in fields(events.StoreEvent)}
+    known = {
+        name: [one.name for one in fields(kind) if one.name not in common]
+        for name in events.__all__
+        if (kind := getattr(events, name)) is not events.StoreEvent
+    }
+    assert told == known
 
 
 def test_reading_order_names_what_exists() -> None:
@@ -171,41 +190,54 @@ FIGURES = {one.name for one in fields(StoreStats)} | {
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
-    """docs/settings.md has StoreConfig's settings in order, with types and defaults."""
+    """docs/settings.md has all settings in order, with keywords and defaults."""
     model = StoreConfig.model_fields
-    assert [words(row[0])[0] for row in SETTINGS] == list(model)
-    said = {words(row[0])[0]: literal(row[2]) for row in SETTINGS}
+    tables = {name: one for name, one in own_tables().items() if name != LOG}
+    names = [
+        f"{table}.{key}" for table, one in tables.items() for key in one.model_fields
+    ]
+    assert [words(row[0])[0] for row in SETTINGS] == names
+    keywords = {".".join(place): name for name, place in places().items()}
+    keywords["device.scheme"] = "device"
+    assert {words(row[0])[0]: words(row[1])[0] for row in SETTINGS} == keywords
+    said = {words(row[0])[0]: literal(row[3]) for row in SETTINGS}
     assert said == {
-        name: field.get_default(call_default_factory=True)
-        for name, field in model.items()
+        f"{table}.{key}": field.get_default(call_default_factory=True)
+        for table, one in tables.items()
+        for key, field in one.model_fields.items()
     }
     hints = get_type_hints(Settings)
-    types = {
-        name: get_args(hint) if isinstance(hint, UnionType) else (hint,)
-        for name, hint in hints.items()
-    }
-    names = {
-        name: {getattr(kind, "__name__", "") for kind in kinds}
-        for name, kinds in types.items()
-    }
+    assert set(hints) == set(model)
     said_types = {
-        words(row[0])[0]: set(re.findall(r"\w+", row[1])) - {"or"} for row in SETTINGS
+        words(row[1])[0]: set(re.findall(r"\w+", row[2])) - {"or"} for row in SETTINGS
     }
-    expected = {
-        name: {"None" if kind == "NoneType" else kind for kind in kinds}
-        for name, kinds in names.items()
+    assert said_types == {
+        **{name: kinds(hint) for name, hint in hints.items()},
+        "device": {"str"},
     }
-    assert said_types == expected
+
+
+def kinds(hint: Any) -> set[str]:
+    """Give the names of the types that a hint allows."""
+    members = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    names = {getattr(kind, "__name__", "") for kind in members}
+    return {"None" if name == "NoneType" else name for name in names}
+
+
+NUMBERS = {
+    name
+    for name, field in StoreConfig.model_fields.items()
+    if field.annotation in (int, float)
+}
 
 
 @pytest.mark.parametrize("row", SETTINGS, ids=lambda row: words(row[0])[0])
 def test_settings_have_the_ranges_of_the_page(row: list[str]) -> None:
     """The ends of a setting's range are taken, and what is beyond is refused."""
-    name: Any = words(row[0])[0]
-    for cell, sign in ((row[3], -1), (row[4], 1)):
+    name: Any = words(row[1])[0]
+    for cell, sign in ((row[4], -1), (row[5], 1)):
         if not cell:
-            kind = StoreConfig.model_fields[name].annotation
-            assert kind not in (int, float), "a number has a range"
+            assert name not in NUMBERS, "a number has a range"
             continue
         end: Any = parse_size(literal(cell))
         assert getattr(StoreConfig(**{name: end}), name) == end
@@ -222,11 +254,31 @@ def test_settings_have_the_ranges_of_the_page(row: list[str]) -> None:
 def test_every_setting_is_explained() -> None:
     """Each setting has a paragraph, and names only figures that there are."""
     page = house.text(DOCS / "settings.md")
-    told = re.findall(r"^\*\*`(\w+)`\*\*", page, re.MULTILINE)
-    assert told == list(StoreConfig.model_fields)
-    seen = {figure for row in SETTINGS for figure in words(row[5])}
+    told = re.findall(r"^\*\*`([\w.]+)`\*\*", page, re.MULTILINE)
+    assert told == [words(row[0])[0] for row in SETTINGS]
+    seen = {figure for row in SETTINGS for figure in words(row[6])}
     assert seen
     assert seen - FIGURES == set()
+
+
+def test_every_setting_of_the_log_is_documented() -> None:
+    """docs/settings.md has the table of the log in order, with types and defaults."""
+    table = rows(house.text(DOCS / "settings.md"), "setting of the log")
+    model = LogTable.model_fields
+    assert [words(row[0])[0] for row in table] == [f"{LOG}.{name}" for name in model]
+    for row in table:
+        name = words(row[0])[0].removeprefix(f"{LOG}.")
+        if name != "commit":
+            assert literal(row[2]) == model[name].get_default(), name
+        assert row[3], name
+    said = next(row[3] for row in table if f"{LOG}.commit" in row[0])
+    assert words(said) == list(CommitTable.model_fields)
+
+
+def test_what_may_change_is_documented() -> None:
+    """docs/settings.md says of each setting that may change when it does."""
+    table = rows(house.text(DOCS / "settings.md"), "keyword")
+    assert sorted(name for row in table for name in words(row[0])) == sorted(LIVE)
 
 
 def test_every_figure_is_documented() -> None:
@@ -234,6 +286,17 @@ def test_every_figure_is_documented() -> None:
     page = house.text(DOCS / "settings.md")
     told = [figure for row in rows(page, "figure") for figure in words(row[0])]
     assert sorted(told) == sorted(FIGURES)
+
+
+def plugins() -> Registry:
+    """Give a registry with the plugins of all packages of the tree, and no others."""
+    registry = Registry(entry_points=tuple)
+    for package in house.PACKAGES:
+        project = tomllib.loads(house.text(package / "pyproject.toml"))["project"]
+        named = project.get("entry-points", {}).get("pyfaster", {})
+        for name, module in named.items():
+            registry.register(import_module(module), name=name)
+    return registry
 
 
 def leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -248,10 +311,7 @@ def leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def test_every_command_is_documented_with_its_options() -> None:
     """docs/cli.md has a section for each command: its options, defaults, an example."""
-    registry = Registry(entry_points=tuple)
-    registry.register(import_module("pyfaster_checkpoint._plugin"), name="checkpoint")
-    registry.register(import_module("pyfaster_fasterlog._plugin"), name="fasterlog")
-    app = typer.main.get_command(make_app(registry))
+    app = typer.main.get_command(make_app(plugins()))
     commands = dict(leaves(app, "pyfaster"))
     parts = re.split(r"^## (.+)\n", house.text(DOCS / "cli.md"), flags=re.MULTILINE)
     sections = dict(zip(parts[1::2], parts[2::2], strict=True))
@@ -275,3 +335,71 @@ def test_exit_statuses_are_documented() -> None:
     assert [row[0] for row in rows(page, "exit status")] == ["0", "1", "2"]
     marks = re.findall(r"^```console(?: status=(\d))?(?: needs=\S+)?$", page, re.M)
     assert set(marks) == {"", "1", "2"}
+
+
+def knobs(heading: str) -> list[list[str]]:
+    """Give the rows of a part of docs/tuning.md that say what knobs cost."""
+    page = house.text(DOCS / "tuning.md")
+    parts = re.split(r"^## (.+)\n", page, flags=re.MULTILINE)
+    return [
+        row
+        for name, part in zip(parts[1::2], parts[2::2], strict=True)
+        if (name == "The durable log") == (heading == "log")
+        for row in rows(part, "knob")
+    ]
+
+
+def test_every_setting_is_in_the_tuning_guide() -> None:
+    """docs/tuning.md says of each setting what it costs, and where it is seen."""
+    table = knobs("store")
+    assert sorted(words(row[0])[0] for row in table) == sorted(StoreConfig.model_fields)
+    for row in table:
+        seen = [one.partition("[")[0] for one in words(row[3])]
+        assert seen, row[0]
+        assert row[1], row[0]
+        for one in seen:
+            owner, _, name = one.rpartition(".")
+            known = hasattr(FasterKv, name) or name == "config" if owner else False
+            assert one in FIGURES or known, (row[0], one)
+
+
+def test_figures_of_the_tuning_guide_exist() -> None:
+    """What docs/tuning.md tells a reader to look at are figures that there are."""
+    page = house.text(DOCS / "tuning.md")
+    for row in rows(page, "what you see"):
+        [figure, *_] = words(row[0])
+        assert figure.partition("[")[0] in FIGURES, figure
+
+
+def test_every_setting_of_the_log_is_in_the_tuning_guide() -> None:
+    """The same for what a durable log may be opened with, and its figures."""
+    settings = import_module("pyfaster_fasterlog._settings").DEFAULTS
+    figures = {one.name for one in fields(import_module("pyfaster_fasterlog").LogStats)}
+    table = knobs("log")
+    assert sorted(words(row[0])[0] for row in table) == sorted(settings)
+    assert [row[0] for row in table if not set(words(row[3])) & figures] == []
+    assert [row[0] for row in table if set(words(row[3])) - figures] == []
+
+
+def test_every_option_of_a_device_is_in_the_tuning_guide() -> None:
+    """The options that the two devices know are there."""
+    said = {
+        (device, words(row[0])[0])
+        for row in rows(house.text(DOCS / "tuning.md"), "option")
+        for device in words(row[1])
+    }
+    known = {
+        (scheme, one.name)
+        for scheme in ("file", "uring")
+        for one in fields(import_module(f"pyfaster_devices_{scheme}._options").Options)
+    }
+    assert said == known
+
+
+def test_every_check_of_codecs_is_documented() -> None:
+    """docs/plugins/codecs.md has the suite's checks in their order."""
+    page = house.text(DOCS / "plugins" / "codecs.md")
+    outcomes = check_codec(Bytes(1), [b"x"])
+    assert [words(row[0])[0] for row in rows(page, "check")] == [
+        one.id for one in outcomes
+    ]

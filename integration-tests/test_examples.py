@@ -14,7 +14,6 @@ import importlib
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -26,6 +25,7 @@ import pytest
 import examples
 import house
 import pyfaster
+import walk
 
 GROUPS = tomllib.loads(house.text(house.ROOT / "pyproject.toml"))["dependency-groups"]
 #: What nox installs wherever these tests run.
@@ -36,23 +36,29 @@ TOOLS = (
 EVERYWHERE = {re.split(r"\W", need)[0] for need in TOOLS} & set(examples.NEEDS)
 PLUGINS = {package.name for package in house.PACKAGES} & set(examples.NEEDS)
 #: May be in no environment of nox: such blocks run where somebody has it.
-OPTIONAL = {"pyarrow"}
+OPTIONAL = {"diskcache", "lmdb", "pyarrow", "rocksdict"}
 #: What the imports of a block show it to need; the core's own dependencies are there.
 SHOWN_BY = {
     **{module: need for need, module in examples.NEEDS.items()},
     "msgspec": "codecs",
+    "opentelemetry": "observability",
     "xxhash": "codecs",
 }
 CORE = {"pyfaster", "pydantic"}
 
 PYTHON_PAGES = examples.pages("python")
-HERE = [p for p in PYTHON_PAGES if examples.chosen(p, examples.installed())]
-CONSOLE_PAGES = examples.pages("console")
+WALKS = [page for page in PYTHON_PAGES if walk.is_walk(page)]
+HERE = [
+    page
+    for page in PYTHON_PAGES
+    if page not in WALKS and examples.chosen(page, examples.installed())
+]
+CONSOLE_PAGES = [page for page in examples.pages("console") if page not in WALKS]
 
 
 def test_every_fence_is_found() -> None:
     """No page hides an example from this test by its fence or its marks."""
-    marks = {"python": {"needs"}, "console": {"status", "needs"}}
+    marks = {"python": {"needs", "file"}, "console": {"status", "needs", "beside"}}
     for language, known in marks.items():
         for page in house.files(".md"):
             found = examples.blocks(page, language)
@@ -69,11 +75,18 @@ def test_blocks_say_what_they_need() -> None:
     for page in PYTHON_PAGES:
         for block in examples.blocks(page, "python"):
             foreign = imported(block.text) - CORE - sys.stdlib_module_names
+            foreign -= written(page)
             lacking = {SHOWN_BY.get(name, name) for name in foreign} - block.needs
             unknown = block.needs - examples.NEEDS.keys()
             if lacking or unknown:
                 breaches.append((house.name(page), block.line, lacking, unknown))
     assert breaches == []
+
+
+def written(page: Path) -> set[str]:
+    """Give the modules that a page's reader writes to files."""
+    names = (block.marks.get("file", "") for block in examples.blocks(page, "python"))
+    return {Path(name).stem for name in names if name}
 
 
 def imported(source: str) -> set[str]:
@@ -95,12 +108,12 @@ def test_nox_runs_every_block() -> None:
 
 
 def test_pages_that_every_environment_runs() -> None:
-    """What they need beyond the core is said: files, checkpoints of them, the log."""
+    """What they need beyond the core is said: files, checkpoints, the log, a scrape."""
     for name in ("packages/core/README.md", "docs/settings.md"):
         page = house.ROOT / name
         assert examples.chosen(page, ()) == examples.blocks(page, "python") != []
     readme = house.ROOT / "README.md"
-    have = {"devices-file", "checkpoint", "fasterlog"}
+    have = {"devices-file", "checkpoint", "fasterlog", "observability"}
     assert examples.chosen(readme, have) == examples.blocks(readme, "python") != []
     guide = house.ROOT / "docs" / "guide.md"
     have |= EVERYWHERE | OPTIONAL
@@ -142,12 +155,21 @@ def python(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]
     )
 
 
-def commands(block: examples.Block) -> list[tuple[list[str], str]]:
-    """Give the commands of a console block, each with what it prints."""
-    first, *rest = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
-    assert first == "", f"line {block.line}: output before the first command"
-    split = (part.partition("\n") for part in rest)
-    return [(shlex.split(command), output) for command, _, output in split]
+@pytest.mark.parametrize("page", WALKS, ids=house.name)
+def test_a_page_can_be_walked_through(page: Path, tmp_path: Path) -> None:
+    """Files are written and commands run as the page has them, killed ones included."""
+    blocks = examples.blocks(page, "python")
+    assert [block.line for block in blocks if "file" not in block.marks] == []
+    steps = walk.walk(page, tmp_path, examples.installed())
+    assert steps == len(walk.steps(page, examples.installed()))
+
+
+def test_a_new_user_has_something_to_walk_through() -> None:
+    """The page for new users is walked, to its end where all plugins are."""
+    page = house.ROOT / "docs" / "getting-started.md"
+    assert page in WALKS
+    both = examples.blocks(page, "python") + examples.blocks(page, "console")
+    assert len(walk.steps(page, EVERYWHERE | PLUGINS)) == len(both)
 
 
 @pytest.mark.parametrize("page", CONSOLE_PAGES, ids=house.name)
@@ -167,7 +189,7 @@ def test_the_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
     for block in examples.blocks(page, "console"):
         if block.needs - examples.installed():
             continue
-        for words, output in commands(block):
+        for words, output in walk.commands(block):
             assert words[0] == "pyfaster"
             done = python("-m", *words, folder=tmp_path)
             status = int(block.marks.get("status", "0"))

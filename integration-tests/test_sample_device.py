@@ -11,50 +11,23 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
 import examples
 import house
+import installed
 from pyfaster.testing.conformance import CHECKS, run_conformance
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 
-CORE = house.ROOT / "packages" / "core"
 SAMPLE = house.ROOT / "integration-tests" / "sample-device"
 PAGE = house.ROOT / "docs" / "plugins" / "devices.md"
 
 
-class Stranger:
+class Stranger(installed.Environment):
     """An environment with pyfaster, the sample device and pytest, from wheels."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        subprocess.run([sys.executable, "-m", "venv", str(folder / "env")], check=True)
-        paths = sysconfig.get_paths("venv", {"base": str(folder / "env")})
-        self.python = Path(paths["scripts"]) / "python"
-        wheels = folder / "wheels"
-        for source in (CORE, SAMPLE):
-            self.pip("wheel", "--no-deps", "-w", wheels, source)
-        self.pip("install", *sorted(wheels.glob("*.whl")), "pytest>=9")
-
-    def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run its Python away from the source tree."""
-        return subprocess.run(
-            [str(self.python), *map(str, words)],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def pip(self, *words: str | Path) -> None:
-        """Run its pip."""
-        done = self.run("-m", "pip", "--quiet", *words)
-        assert done.returncode == 0, done.stdout + done.stderr
 
     def conformance(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the suite as the page says."""
@@ -65,8 +38,12 @@ class Stranger:
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Stranger:
-    """Build the wheels and install them."""
-    return Stranger(tmp_path_factory.mktemp("stranger"))
+    """Install the core's wheel, and the sample, which pip makes a wheel of."""
+    stranger = Stranger(tmp_path_factory.mktemp("stranger"))
+    dist = installed.wheels(tmp_path_factory)
+    core = installed.wheel(dist, installed.NAMES["core"])
+    stranger.install(core, SAMPLE, "pytest>=9")
+    return stranger
 
 
 def test_the_plugin_is_found(stranger: Stranger) -> None:

@@ -23,6 +23,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "faster/event.h"
+#include "faster/figures.h"
 #include "faster/status.h"
 
 /* Number of this interface; a change of meaning or order raises it. */
@@ -118,6 +120,9 @@ struct faster_kv_config {
     uint64_t log_until;
     const struct faster_generation *generations; /* NULL: one, with the number 1 */
     uint64_t generation_count; /* ascending from 0 on; new addresses are the last's */
+
+    uint32_t event_capacity; /* events kept for whoever listens; 0 means 4096 */
+    uint32_t sample_every;   /* as faster_kv_sample; 0: none is timed */
 };
 
 struct faster_kv;
@@ -685,55 +690,29 @@ int faster_block_next(const void *data, uint64_t size, uint64_t seed, uint32_t p
 int faster_image_apply(void *image, uint64_t address, uint64_t size,
                        const void *payload, uint64_t bytes, uint64_t *applied);
 
-/* --- figures ---------------------------------------------------------------------- */
-
-struct faster_kv_stats {
-    uint32_t size; /* sizeof(struct faster_kv_stats) when the caller was built */
-    uint32_t sessions;
-    uint64_t address_begin;
-    uint64_t address_read_only;
-    uint64_t address_tail;
-    uint64_t log_bytes;       /* memory committed to log pages */
-    uint64_t index_bytes;     /* memory of tables and overflow buckets */
-    uint64_t index_buckets;   /* of the newest table */
-    uint64_t index_entries;   /* in use, as last counted */
-    uint64_t index_overflow;  /* overflow buckets of the newest table */
-    uint64_t index_growths;   /* doublings finished */
-    uint32_t index_growing;   /* 1 while a doubling is under way */
-    uint32_t index_saturated; /* 1 once the budget refused a doubling */
-    uint64_t reads_hit;
-    uint64_t reads_missed;
-    uint64_t upserts;
-    uint64_t inserts; /* that inserted */
-    uint64_t rmws;
-    uint64_t deletes;  /* that deleted */
-    uint64_t compares; /* compare-and-sets that set */
-    uint64_t retries;  /* attempts that had to start again */
-    uint64_t epoch;
-
-    /* of a log with a device; without one head is begin */
-    uint64_t address_head;           /* first in memory */
-    uint64_t address_flushed;        /* everything below is on the device */
-    uint64_t address_safe_read_only; /* nothing below changes any more */
-    uint64_t pages_evicted;
-    uint64_t memory_used;  /* of the budget: log, index, cache, buffers */
-    uint64_t memory_limit; /* 0 when there is none */
-    uint64_t device_reads; /* records read back */
-    uint64_t device_read_bytes;
-    uint64_t device_write_bytes;
-    uint64_t pending;    /* operations on their way */
-    uint64_t cache_hits; /* reads that the read cache answered */
-    uint64_t cache_insertions;
-    uint64_t cache_evictions; /* records that left the cache */
-    uint64_t cache_bytes;
-};
-
-/* Take figures.  Fields beyond stats->size are not written. */
-int faster_kv_stats(struct faster_kv *kv, struct faster_kv_stats *stats);
+/* --- figures (and figures.h) ------------------------------------------------------ */
 
 /* Start doubling the index now.  Outcomes: FASTER_OK (started or already under way).
  * Errors: FASTER_E_FULL when the budget refuses, -ENOMEM. */
 int faster_kv_grow_index(struct faster_kv *kv);
+
+/* Change the budget of a store in memory, 0 for none, and with it the index's share.
+ * What is in use stays; where the new budget is below it, whatever would take more is
+ * refused.  Errors: FASTER_E_CONFIG on a device, whose log has its place in memory for
+ * good; FASTER_E_FULL beyond faster_kv_memory_most. */
+int faster_kv_limit_memory(struct faster_kv *kv, uint64_t memory,
+                           uint32_t index_permille);
+
+/* The largest budget that faster_kv_limit_memory takes. */
+uint64_t faster_kv_memory_most(struct faster_kv *kv);
+
+/* Change how many sessions may be open at once; those that are stay.
+ * Errors: FASTER_E_CONFIG out of range. */
+int faster_kv_limit_sessions(struct faster_kv *kv, uint32_t most);
+
+/* Change the share of the log's memory that stays mutable; nothing in memory.
+ * Errors: FASTER_E_CONFIG out of range. */
+int faster_kv_keep_mutable(struct faster_kv *kv, uint32_t permille);
 
 /* Whether a merge applies to the store's values: FASTER_OK or FASTER_E_MERGE. */
 int faster_kv_check_merge(struct faster_kv *kv, const struct faster_merge *merge);

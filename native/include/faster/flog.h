@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "faster/api.h"
+#include "faster/figures.h"
 #include "faster/status.h"
 
 enum {
@@ -412,5 +413,17 @@ struct faster_flog_stats {
 };
 
 int faster_flog_stats(struct faster_flog *log, struct faster_flog_stats *stats);
+
+/* What is timed, each time that it succeeds. */
+enum faster_flog_timed {
+    FASTER_FLOG_TIMED_COMMIT = 1, /* from its record's turn to being durable */
+    FASTER_FLOG_TIMED_DEVICE_WRITE = 2,
+    FASTER_FLOG_TIMED_DEVICE_SYNC = 3
+};
+
+/* Take a histogram.  Errors: -EINVAL for what is not an enum faster_flog_timed; as
+ * every call. */
+int faster_flog_histogram(struct faster_flog *log, uint32_t timed,
+                          struct faster_histogram *histogram);
 
 #endif

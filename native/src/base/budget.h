@@ -14,7 +14,8 @@
  *            refused, for whoever can give memory back.  He answers with a refusal when
  *            there is nothing to give.
  * Invariants
- *   I1  used never exceeds limit, but for what was forced (budget_force).
+ *   I1  used never grows beyond limit, but for what was forced (budget_force).  The
+ *       limit itself may be lowered below it; then everything is refused.
  *   I2  A refusal answers a wish that was there when he began to look, and no smaller
  *       one: asks counts the times that the first wish came up.
  * Ordering   Relaxed throughout: the counter guards an amount, not data.
@@ -36,7 +37,7 @@
 #include "faster/status.h"
 
 struct budget {
-    uint64_t limit; /* set once */
+    _Atomic uint64_t limit;
     _Atomic uint64_t used;
     _Atomic uint64_t wanted;
     _Atomic uint64_t asks;
@@ -49,13 +50,25 @@ struct budget {
 };
 
 static inline void budget_init(struct budget *budget, uint64_t limit) {
-    budget->limit = limit != 0 ? limit : UINT64_MAX;
+    atomic_init(&budget->limit, limit != 0 ? limit : UINT64_MAX);
     atomic_init(&budget->used, 0);
     atomic_init(&budget->wanted, 0);
     atomic_init(&budget->asks, 0);
     atomic_init(&budget->refusal, 0);
     budget->yield = NULL;
     budget->context = NULL;
+}
+
+/* Allow other than before; 0 means no limit. */
+static inline void budget_allow(struct budget *budget, uint64_t limit) {
+    /* relaxed: an amount, see Ordering */
+    atomic_store_explicit(&budget->limit, limit != 0 ? limit : UINT64_MAX,
+                          memory_order_relaxed);
+}
+
+static inline uint64_t budget_limit(struct budget *budget) {
+    /* relaxed: an amount, see Ordering */
+    return atomic_load_explicit(&budget->limit, memory_order_relaxed);
 }
 
 static inline uint64_t budget_used(struct budget *budget) {
@@ -65,8 +78,9 @@ static inline uint64_t budget_used(struct budget *budget) {
 
 static inline bool budget_take(struct budget *budget, uint64_t bytes) {
     uint64_t used = budget_used(budget);
+    uint64_t limit = budget_limit(budget);
     do {
-        if (used > budget->limit || bytes > budget->limit - used) {
+        if (used > limit || bytes > limit - used) {
             return false;
         }
         /* relaxed: an amount, see Ordering */
@@ -148,7 +162,8 @@ static inline uint64_t budget_excess(struct budget *budget) {
     /* relaxed: amounts, see Ordering */
     uint64_t wanted = atomic_load_explicit(&budget->wanted, memory_order_relaxed);
     uint64_t sum = budget_used(budget) + wanted;
-    return sum > budget->limit ? sum - budget->limit : 0;
+    uint64_t limit = budget_limit(budget);
+    return sum > limit ? sum - limit : 0;
 }
 
 /* Bytes that neither use nor wishes lay claim to. */
@@ -156,7 +171,8 @@ static inline uint64_t budget_left(struct budget *budget) {
     /* relaxed: amounts, see Ordering */
     uint64_t wanted = atomic_load_explicit(&budget->wanted, memory_order_relaxed);
     uint64_t sum = budget_used(budget) + wanted;
-    return sum < budget->limit ? budget->limit - sum : 0;
+    uint64_t limit = budget_limit(budget);
+    return sum < limit ? limit - sum : 0;
 }
 
 static inline void budget_give(struct budget *budget, uint64_t bytes) {

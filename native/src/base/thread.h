@@ -89,7 +89,8 @@ void thread_yield(void);
 /* Sleep about this long: only between attempts, never for order. */
 void thread_pause_us(uint32_t microseconds);
 
-/* Milliseconds of a clock that never goes back. */
+/* A clock that never goes back, in milliseconds; and as fine as the system has one. */
 uint64_t clock_ms(void);
+uint64_t clock_ns(void);
 
 #endif

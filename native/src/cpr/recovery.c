@@ -119,7 +119,7 @@ static uint32_t table_bits(const struct faster_recovery *recovery) {
     }
     uint32_t bits = index_bits_for(keys);
     while (bits > INDEX_BITS_MIN &&
-           (sizeof(struct index_bucket) << bits) > kv->index.limit / 2) {
+           (sizeof(struct index_bucket) << bits) > index_allowed(&kv->index) / 2) {
         bits--;
     }
     return bits > least ? bits : (uint32_t)least;

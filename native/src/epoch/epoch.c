@@ -96,8 +96,7 @@ void epoch_slot_give(struct epoch_slot *slot) {
     atomic_store_explicit(&slot->taken, 0, memory_order_release); /* M2 */
 }
 
-/* The earliest epoch that anybody is inside of; `current` when nobody is. */
-static uint64_t epoch_oldest(struct epoch *epoch) {
+uint64_t epoch_oldest(struct epoch *epoch) {
     /* The bound is read before the slots: a thread that enters after its slot was
      * read holds at least the value of `current` read here or does no harm (M1). */
     uint64_t oldest =

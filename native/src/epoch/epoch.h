@@ -119,6 +119,9 @@ int epoch_bump_with(struct epoch *epoch, epoch_action_fn action, void *context);
 /* Whether every slot that is not idle holds an epoch above `bumped_from`. */
 bool epoch_is_safe(struct epoch *epoch, uint64_t bumped_from);
 
+/* The earliest epoch that anybody is inside of; `current` when nobody is. */
+uint64_t epoch_oldest(struct epoch *epoch);
+
 /* Outside any slot: wait until epoch_is_safe, draining meanwhile. */
 void epoch_wait(struct epoch *epoch, uint64_t bumped_from);
 

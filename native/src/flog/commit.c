@@ -214,6 +214,7 @@ static int lead_commit(struct faster_flog *log, uint64_t until, const void *cook
                        uint64_t cookie_size, uint64_t deadline,
                        struct faster_flog_commit *commit) {
     struct lead lead = record_left_behind(log, until);
+    uint64_t begun = clock_ns();
     int result = FASTER_OK;
     if (lead.until == 0) {
         result = append_record(log, cookie, cookie_size, deadline, &lead);
@@ -230,6 +231,7 @@ static int lead_commit(struct faster_flog *log, uint64_t until, const void *cook
     }
     if (result == FASTER_OK) {
         publish(log, &lead);
+        histogram_add(&log->commit_times, clock_ns() - begun);
     }
     return judge(log, result);
 }

@@ -93,6 +93,7 @@ static void describe(struct faster_flog *log, const struct faster_flog_config *c
     atomic_init(&log->commit_waits, 0);
     atomic_init(&log->waits, 0);
     atomic_init(&log->syncs, 0);
+    histogram_init(&log->commit_times);
     for (uint32_t i = 0; i < FLOG_SLOTS; i++) {
         atomic_init(&log->counts[i].entries, 0);
         atomic_init(&log->counts[i].bytes, 0);
@@ -418,5 +419,37 @@ int faster_flog_stats(struct faster_flog *log, struct faster_flog_stats *stats) 
     flog_end_call(log);
     found.size = stats->size;
     memcpy(stats, &found, stats->size < sizeof found ? stats->size : sizeof found);
+    return FASTER_OK;
+}
+
+/* NULL where nothing is written. */
+static struct histogram *times_of(struct faster_flog *log, uint32_t timed) {
+    if (timed == FASTER_FLOG_TIMED_COMMIT) {
+        return &log->commit_times;
+    }
+    if (log->read_only) {
+        return NULL;
+    }
+    struct log_figures *figures = disk_figures(&log->log);
+    return timed == FASTER_FLOG_TIMED_DEVICE_WRITE ? &figures->write_times
+                                                   : &figures->sync_times;
+}
+
+int faster_flog_histogram(struct faster_flog *log, uint32_t timed,
+                          struct faster_histogram *histogram) {
+    struct faster_histogram found = {.total_ns = 0};
+    if (timed < FASTER_FLOG_TIMED_COMMIT || timed > FASTER_FLOG_TIMED_DEVICE_SYNC) {
+        return -EINVAL;
+    }
+    int result = flog_begin_call(log);
+    if (result != FASTER_OK) {
+        return result;
+    }
+    struct histogram *times = times_of(log, timed);
+    if (times != NULL) {
+        histogram_read(times, found.counts, &found.total_ns);
+    }
+    flog_end_call(log);
+    *histogram = found;
     return FASTER_OK;
 }

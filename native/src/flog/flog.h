@@ -59,6 +59,7 @@
 
 #include "base/condition.h"
 #include "base/fork.h"
+#include "base/histogram.h"
 #include "base/thread.h"
 #include "device/device.h"
 #include "epoch/epoch.h"
@@ -145,6 +146,7 @@ struct faster_flog {
     _Atomic uint64_t commit_waits;                   /* figures, down to syncs */
     _Atomic uint64_t waits;
     _Atomic uint64_t syncs;
+    struct histogram commit_times;
 
     struct lock flushing; /* who does the worker's rounds (disk.h) */
 

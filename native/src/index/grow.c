@@ -15,13 +15,35 @@ static bool is_growing(struct index *index) {
 
 /* The memory that a table of `bytes` beside today's would take (G0). */
 static bool growth_fits(struct index *index, uint64_t bytes) {
-    return index_bytes(index) <= index->limit &&
-           bytes <= index->limit - index_bytes(index);
+    uint64_t limit = index_allowed(index);
+    return index_bytes(index) <= limit && bytes <= limit - index_bytes(index);
+}
+
+uint64_t index_allowed(const struct index *index) {
+    /* relaxed: an amount; who comes next sees the new one */
+    return atomic_load_explicit(&index->limit, memory_order_relaxed);
+}
+
+void index_allow(struct index *index, uint64_t limit) {
+    /* relaxed: see index_allowed */
+    atomic_store_explicit(&index->limit, limit, memory_order_relaxed);
+    /* relaxed: a flag for figures; whoever is refused anew sets it */
+    atomic_store_explicit(&index->saturated, false, memory_order_relaxed);
+}
+
+static void tell(struct index *index, enum faster_event_kind kind, uint64_t since,
+                 const uint64_t words[FASTER_EVENT_WORDS]) {
+    if (events_wanted(index->events)) {
+        events_tell(index->events, kind, FASTER_OK, since, words);
+    }
 }
 
 static int refuse_growth(struct index *index, int error) {
     /* relaxed: a flag for figures */
-    atomic_store_explicit(&index->saturated, true, memory_order_relaxed);
+    if (!atomic_exchange_explicit(&index->saturated, true, memory_order_relaxed)) {
+        const uint64_t words[FASTER_EVENT_WORDS] = {0};
+        tell(index, FASTER_EVENT_NEWS, 0, words);
+    }
     atomic_store_explicit(&index->growing, false, memory_order_release); /* M3 */
     return error;
 }
@@ -52,6 +74,9 @@ static int start_growth(struct index *index) {
     if (error != 0) {
         return refuse_growth(index, error);
     }
+    const uint64_t words[FASTER_EVENT_WORDS] = {next->mask + 1};
+    index->growing_since = clock_ns();
+    tell(index, FASTER_EVENT_INDEX_GROWING, 0, words);
     atomic_store_explicit(&table->next, next, memory_order_seq_cst); /* M3 */
     worker_post(index->worker);
     return FASTER_OK;
@@ -385,6 +410,14 @@ static void walk_chunks(struct index *index, struct index_table *table) {
     }
 }
 
+static void tell_growth(struct index *index) {
+    /* relaxed: the worker's own count */
+    uint64_t growths = atomic_load_explicit(&index->growths, memory_order_relaxed) + 1;
+    const uint64_t words[FASTER_EVENT_WORDS] = {growths, index_current(index)->mask + 1,
+                                                index_bytes(index)};
+    tell(index, FASTER_EVENT_INDEX_GROWN, index->growing_since, words);
+}
+
 /* One that was split into a larger one ends a growth; one that a restored table took
  * the place of does not. */
 static void free_retired(struct index *index, struct index_table *retired) {
@@ -393,6 +426,8 @@ static void free_retired(struct index *index, struct index_table *retired) {
     atomic_store_explicit(&index->retired, NULL, memory_order_release); /* M3 */
     table_free(index, retired);
     if (grown) {
+        /* Told before it is counted, so that figures seldom show it first. */
+        tell_growth(index);
         /* relaxed: a figure */
         (void)atomic_fetch_add_explicit(&index->growths, 1, memory_order_relaxed);
         atomic_store_explicit(&index->growing, false, memory_order_release); /* M3 */

@@ -2,7 +2,7 @@
 /*
  * index.h: from a hash to the newest record of its chain
  *
- * Level 2.  Includes: address, base, format, epoch, worker.
+ * Level 2.  Includes: address, base, format, epoch, events, worker.
  *
  * Purpose
  *   The index answers one question: at which address does the chain of records for this
@@ -82,6 +82,7 @@
 #include "base/budget.h"
 #include "base/compiler.h"
 #include "epoch/epoch.h"
+#include "events/events.h"
 #include "faster/status.h"
 #include "index/bucket.h"
 #include "index/overflow.h"
@@ -143,7 +144,9 @@ struct index {
     struct epoch *epoch;
     struct worker *worker;
     struct budget *budget;
-    uint64_t limit; /* bytes that tables and pools may take together */
+    _Atomic uint64_t limit; /* bytes that tables and pools may take together */
+    struct events *events;  /* growth is told there, or NULL; set by the owner */
+    uint64_t growing_since; /* by clock_ns; whoever starts the growth, before `next` */
 
     _Alignas(CACHE_LINE) _Atomic bool growing;
     _Atomic bool saturated;
@@ -169,6 +172,10 @@ struct index_tally {
 int index_init(struct index *index, const struct index_records *records,
                struct epoch *epoch, struct worker *worker, struct budget *budget,
                uint64_t limit, uint32_t bits);
+
+/* Allow tables and pools other than before.  Any thread. */
+void index_allow(struct index *index, uint64_t limit);
+uint64_t index_allowed(const struct index *index);
 void index_destroy(struct index *index);
 
 /* Bits of the smallest table that holds so many keys below the growth threshold. */

@@ -105,8 +105,10 @@ int index_init(struct index *index, const struct index_records *records,
     index->epoch = epoch;
     index->worker = worker;
     index->budget = budget;
-    index->limit = limit;
+    atomic_init(&index->limit, limit);
     index->slot = NULL;
+    index->events = NULL;
+    index->growing_since = 0;
     atomic_init(&index->growing, false);
     atomic_init(&index->saturated, false);
     atomic_init(&index->growths, 0);
@@ -140,7 +142,8 @@ int index_restore(struct index *index, uint32_t bits) {
     if (bits <= old->bits) {
         return FASTER_OK;
     }
-    if (bits > INDEX_BITS_MAX || (sizeof(struct index_bucket) << bits) > index->limit) {
+    if (bits > INDEX_BITS_MAX ||
+        (sizeof(struct index_bucket) << bits) > index_allowed(index)) {
         return FASTER_E_FULL;
     }
     int error = table_new(index, bits, &table);

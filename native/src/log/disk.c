@@ -17,10 +17,6 @@ enum write_state { WRITE_FREE, WRITE_FLYING, WRITE_DONE };
 /* The first pause before a failed write is tried again; each is twice the last. */
 enum { BACKOFF_US = 1000 };
 
-/* Between two looks at a sync in flight; a device that wants to be driven sleeps by
- * itself. */
-enum { SYNC_PAUSE_US = 50, SYNC_PAUSE_US_MAX = 1000, SYNC_WAIT_MS = 1 };
-
 /* Frames made ready before the tail needs them: enough that operations seldom wait for
  * the worker, few enough that little memory holds no records. */
 enum { AHEAD_SHARE = 16, AHEAD_MAX = 8 };
@@ -32,6 +28,7 @@ struct disk_write {
     uint64_t until;
     uint32_t attempts;
     int status;
+    struct figures_request figures;
     _Atomic uint32_t state; /* M3 */
 };
 
@@ -44,7 +41,6 @@ struct hlog_disk {
     struct log_seeds seeds;
     uint64_t sector_size;
     uint64_t write_size;
-    uint32_t mutable_permille;
 
     /* the worker's own: writes in order of their addresses, first .. first + count */
     struct disk_write writes[DISK_WRITES_MAX];
@@ -53,6 +49,8 @@ struct hlog_disk {
     uint64_t submitted;     /* written or in flight below */
     uint64_t checksummed;   /* records below have their checksum */
     uint64_t settled_until; /* safe_read_only as every updater has seen it */
+
+    _Atomic uint32_t mutable_permille; /* disk_keep_mutable */
 
     /* written by the worker, read by all */
     _Alignas(CACHE_LINE) _Atomic uint64_t ready_until; /* M1 */
@@ -76,6 +74,7 @@ struct hlog_disk {
     _Alignas(CACHE_LINE) _Atomic uint64_t users; /* M5 */
 
     struct log_sync sync;
+    struct log_figures figures;
 };
 
 /* In `users`: the device is being closed. */
@@ -106,6 +105,7 @@ static void finish_write(struct device_request *request, int status, uint64_t mo
     struct disk_write *write = (struct disk_write *)request;
     (void)moved; /* a write that moved less has failed (device.h V4) */
     struct hlog *log = write->log;
+    write->figures.ended_ns = clock_ns();
     write->status = status;
     atomic_store_explicit(&write->state, WRITE_DONE,
                           memory_order_release); /* M3, with reap */
@@ -137,7 +137,7 @@ static void disk_init(struct hlog_disk *disk, struct hlog *log,
     disk->worker = config->worker;
     disk->sector_size = unit;
     disk->write_size = most < DISK_WRITE_SIZE ? most : DISK_WRITE_SIZE;
-    disk->mutable_permille = config->mutable_permille;
+    atomic_init(&disk->mutable_permille, config->mutable_permille);
     disk->submitted = until;
     disk->checksummed = page_start > ADDRESS_FIRST ? page_start : ADDRESS_FIRST;
     disk->settled_until = tail;
@@ -161,7 +161,8 @@ static void disk_init(struct hlog_disk *disk, struct hlog *log,
     atomic_init(&disk->flush_wanted, 0);
     atomic_init(&disk->evict_wanted, 0);
     atomic_init(&disk->users, 0);
-    sync_init(&disk->sync, device, until);
+    figures_init(&disk->figures);
+    sync_init(&disk->sync, device, until, &disk->figures, log->events);
 }
 
 /* Who appends bytes with their checksums also writes every byte that it reserves, so
@@ -288,11 +289,20 @@ static uint64_t tail_page_start(struct hlog *log) {
     return hlog_tail(log) & ~(log->page_size - 1);
 }
 
+void disk_keep_mutable(struct hlog *log, uint32_t permille) {
+    /* relaxed: see read_only_target */
+    atomic_store_explicit(&log->disk->mutable_permille, permille, memory_order_relaxed);
+    disk_ask(log);
+}
+
 /* L2: where read_only should be: behind the share of the frames that stays mutable. */
 static uint64_t read_only_target(struct hlog *log) {
     struct hlog_disk *disk = log->disk;
     uint64_t frames = frames_allowed(log);
-    uint64_t mutable = frames * disk->mutable_permille / 1000;
+    /* relaxed: a share; the next shift goes by it */
+    uint32_t permille =
+        atomic_load_explicit(&disk->mutable_permille, memory_order_relaxed);
+    uint64_t mutable = frames * permille / 1000;
     /* The tail's page, those ahead, and as many on their way out are no choice. */
     uint64_t most = frames - 2 * frames_ahead(disk, frames);
     mutable = mutable < most ? mutable : most;
@@ -362,6 +372,7 @@ static bool is_failed(struct hlog_disk *disk) {
 static void start_write(struct hlog *log, struct disk_write *write) {
     struct hlog_disk *disk = log->disk;
     write->attempts++;
+    figures_start(&write->figures);
     /* relaxed: published by the submission (device.h M1) */
     atomic_store_explicit(&write->state, WRITE_FLYING, memory_order_relaxed);
     int status = device_write(disk->device, write->from,
@@ -388,6 +399,7 @@ static bool submit_writes(struct hlog *log) {
         write->from = disk->submitted;
         write->until = until;
         write->attempts = 0;
+        write->figures = (struct figures_request){0};
         disk->submitted = until;
         disk->count++;
         start_write(log, write);
@@ -397,13 +409,16 @@ static bool submit_writes(struct hlog *log) {
 }
 
 /* L4: stop writing, and say why. */
-static void stop_writing(struct hlog_disk *disk, const struct disk_write *write) {
+static void stop_writing(struct hlog *log, const struct disk_write *write) {
+    struct hlog_disk *disk = log->disk;
     /* relaxed, both: before the release below; a reader may mix two failures' ends */
     atomic_store_explicit(&disk->failed_from, write->from, memory_order_relaxed);
     /* relaxed: as above */
     atomic_store_explicit(&disk->failed_until, write->until, memory_order_relaxed);
     atomic_store_explicit(&disk->failed, write->status,
                           memory_order_release); /* M4, with disk_failed */
+    figures_gave_up(log->events, FASTER_EVENT_WRITE, write->status, write->from,
+                    write->until);
 }
 
 bool disk_is_full(int status) {
@@ -423,9 +438,15 @@ static bool mend_write(struct hlog *log, struct disk_write *write) {
     bool full = write->status == -EAGAIN;
     if (full) {
         write->attempts = 0;
-    } else if (write->attempts >= DISK_ATTEMPTS) {
-        stop_writing(disk, write);
-        return true;
+    } else {
+        if (write->attempts != 0) { /* else it was counted before writing stopped */
+            figures_fail(&disk->figures, &write->figures, write->status);
+        }
+        if (write->attempts >= DISK_ATTEMPTS) {
+            stop_writing(log, write);
+            return true;
+        }
+        figures_retry(&disk->figures);
     }
     thread_pause_us((uint32_t)BACKOFF_US << write->attempts);
     start_write(log, write);
@@ -455,9 +476,12 @@ static bool reap(struct hlog *log) {
         /* relaxed: a figure with one writer */
         (void)atomic_fetch_add_explicit(&disk->written, write->until - write->from,
                                         memory_order_relaxed);
+        figures_wrote(&disk->figures, log->events, &write->figures, write->from,
+                      write->until);
         disk->first = (disk->first + 1) % DISK_WRITES_MAX;
         disk->count--;
     }
+    figures_set_flying(&disk->figures, disk->count);
     return any;
 }
 
@@ -478,6 +502,7 @@ static void try_again(struct hlog *log, bool wanted) {
             disk->writes[(disk->first + i) % DISK_WRITES_MAX].attempts = 0;
         }
         atomic_store_explicit(&disk->failed, FASTER_OK, memory_order_release); /* M4 */
+        figures_resumed(log->events);
     }
     if (resume) {
         atomic_store_explicit(&disk->resume, false,
@@ -505,6 +530,9 @@ static bool close_frames(struct hlog *log) {
         }
     }
     publish(&disk->closed_until, closed);
+    if (closed != before) {
+        figures_evicted(log->events, before, closed);
+    }
     return closed != before;
 }
 
@@ -683,6 +711,14 @@ uint64_t disk_bytes(struct hlog *log) {
     return load(&log->disk->ready_until) - load(&log->disk->closed_until);
 }
 
+struct log_figures *disk_figures(struct hlog *log) {
+    return &log->disk->figures;
+}
+
+struct log_sync *disk_log_sync(struct hlog *log) {
+    return &log->disk->sync;
+}
+
 const struct faster_device *disk_device(const struct hlog *log) {
     return log->disk->device;
 }
@@ -719,57 +755,4 @@ int disk_close(struct hlog *log) {
         users = atomic_load_explicit(&disk->users, memory_order_acquire); /* M5 */
     }
     return device_close(disk->device);
-}
-
-/* Bring the device on, and rest when that completed nothing. */
-static void rest_for_sync(struct hlog_disk *disk, uint32_t *pause_us) {
-    if ((disk->device->capabilities & FASTER_DEVICE_DRIVEN) != 0) {
-        (void)device_wait(disk->device, SYNC_WAIT_MS); /* device.h V10 */
-    } else if (device_poll(disk->device) <= 0) {
-        thread_pause_us(*pause_us);
-        *pause_us = *pause_us < SYNC_PAUSE_US_MAX ? 2 * *pause_us : *pause_us;
-    }
-}
-
-int disk_sync_until(struct hlog *log, uint64_t until, uint32_t timeout_ms) {
-    struct hlog_disk *disk = log->disk;
-    uint64_t deadline = clock_ms() + timeout_ms;
-    uint32_t pause_us = SYNC_PAUSE_US;
-    if (until > load(&disk->flushed_until)) {
-        return -EINVAL;
-    }
-    for (;;) { /* ends at the deadline */
-        bool moved = false;
-        int status = disk_enter_device(log);
-        if (status != FASTER_OK) {
-            return status;
-        }
-        status = sync_step(&disk->sync, until, load(&disk->flushed_until), &moved);
-        if (status == FASTER_RETRY && !moved) {
-            rest_for_sync(disk, &pause_us);
-        }
-        disk_leave_device(log);
-        if (status != FASTER_RETRY) {
-            return status;
-        }
-        if (!moved && clock_ms() >= deadline) {
-            return FASTER_E_TIMEOUT;
-        }
-    }
-}
-
-int disk_sync(struct hlog *log, uint32_t timeout_ms) {
-    return disk_sync_until(log, disk_flushed_until(log), timeout_ms);
-}
-
-uint64_t disk_synced_until(struct hlog *log) { return sync_until(&log->disk->sync); }
-
-int disk_sync_failed(struct hlog *log, struct disk_failure *failure) {
-    uint64_t from = 0;
-    uint64_t until = 0;
-    int failed = sync_failed(&log->disk->sync, &from, &until);
-    if (failed != FASTER_OK) {
-        *failure = (struct disk_failure){failed, from, until};
-    }
-    return failed;
 }

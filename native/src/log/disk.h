@@ -2,7 +2,7 @@
 /*
  * disk.h: pages on their way to a device, and frames on their way back
  *
- * Level 3.  Includes: base, device, epoch, hlog, record, worker.
+ * Level 3.  Includes: base, device, epoch, figures, hlog, record, worker.
  *
  * Purpose
  *   A log that is larger than memory must let its oldest pages go: they stop changing,
@@ -71,6 +71,7 @@
 
 #include "device/device.h"
 #include "faster/api.h"
+#include "log/figures.h"
 #include "log/hlog.h"
 #include "record/record.h"
 #include "worker/worker.h"
@@ -135,6 +136,9 @@ void disk_restart(struct hlog *log, uint64_t until);
 /* Have the worker look soon. */
 void disk_ask(struct hlog *log);
 
+/* Keep another share of the frames mutable, as disk_config has it.  Any thread. */
+void disk_keep_mutable(struct hlog *log, uint32_t permille);
+
 /* Have everything below `until` written (a multiple of the sector size), or written and
  * out of memory (a multiple of the page size).  Both return at once. */
 void disk_want_flush(struct hlog *log, uint64_t until);
@@ -153,6 +157,9 @@ uint64_t disk_flushed_until(struct hlog *log);
 uint64_t disk_closed_until(struct hlog *log);
 /* Bytes written since the log was opened. */
 uint64_t disk_written(struct hlog *log);
+
+/* What the device was asked for; whoever reads from it counts its failures there. */
+struct log_figures *disk_figures(struct hlog *log);
 
 /* Bytes of the frames held. */
 uint64_t disk_bytes(struct hlog *log);
@@ -182,6 +189,10 @@ void disk_leave_device(struct hlog *log);
 /* Close the device, once nobody calls it and the worker has ended; what is in flight is
  * completed by that.  Blocks for calls under way. */
 int disk_close(struct hlog *log);
+
+struct log_sync;
+/* How far it is durable; for durable.c. */
+struct log_sync *disk_log_sync(struct hlog *log);
 
 const struct faster_device *disk_device(const struct hlog *log);
 /* The seed of the checksum of a record at `address`. */

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "format/record_format.h"
 #include "log/disk.h"
+#include "log/figures.h"
 
 int hlog_commit_page(struct hlog *log, uint64_t page) {
     uint64_t place = (page << log->page_bits) & log->ring_mask;
@@ -55,6 +56,7 @@ int hlog_init(struct hlog *log, struct epoch *epoch, struct budget *budget,
     log->disk = NULL;
     log->fill = fill_with_record;
     log->fill_context = NULL;
+    log->events = NULL;
     log->epoch = epoch;
     log->budget = budget;
     log->pins = calloc((size_t)(log->range >> page_bits), sizeof *log->pins);
@@ -178,6 +180,7 @@ int hlog_reserve_slow(struct hlog *log, uint64_t size, uint64_t before,
     atomic_store_explicit(&log->tail, tail_make(page + 1, size),
                           memory_order_seq_cst); /* M1 */
     *address = (page + 1) << log->page_bits;
+    figures_turned(log->events, page + 1, *address);
     return FASTER_OK;
 }
 

@@ -2,7 +2,7 @@
 /*
  * hlog.h: the log that records live in
  *
- * Level 3.  Includes: base, address, epoch.
+ * Level 3.  Includes: base, address, epoch, events.
  *
  * Purpose
  *   Records are appended to one log and named by their address in it.  The log says
@@ -69,6 +69,7 @@
 #include "base/budget.h"
 #include "base/compiler.h"
 #include "epoch/epoch.h"
+#include "events/events.h"
 #include "faster/status.h"
 
 enum { HLOG_PAGE_BITS_MIN = 12, HLOG_PAGE_BITS_DEFAULT = 22, HLOG_PAGE_BITS_MAX = 30 };
@@ -108,6 +109,7 @@ struct hlog {
     struct hlog_disk *disk; /* NULL when everything stays in memory */
     hlog_fill_fn fill;      /* hlog_init sets that of records */
     void *fill_context;
+    struct events *events; /* what happens is told there, or NULL; set by the owner */
 
     /* read by every operation, written when regions move */
     _Alignas(CACHE_LINE) _Atomic uint64_t begin;

@@ -11,13 +11,17 @@ enum sync_state { SYNC_IDLE, SYNC_CLAIMED, SYNC_FLYING, SYNC_DONE };
 static void finish_sync(struct device_request *request, int status, uint64_t moved) {
     struct log_sync *sync = (struct log_sync *)request;
     (void)moved;
+    sync->noted.ended_ns = clock_ns();
     sync->status = status;
     atomic_store_explicit(&sync->state, SYNC_DONE, memory_order_release); /* M1 */
 }
 
 void sync_init(struct log_sync *sync, const struct faster_device *device,
-               uint64_t until) {
+               uint64_t until, struct log_figures *figures, struct events *events) {
     device_request_init(&sync->request, finish_sync);
+    sync->figures = figures;
+    sync->events = events;
+    sync->noted = (struct figures_request){0};
     sync->device = device;
     sync->status = FASTER_OK;
     sync->covers = until;
@@ -44,6 +48,9 @@ static void let_go(struct log_sync *sync) {
 /* I2: there is no way back from here; the claim is kept, so that nobody submits. */
 static void latch(struct log_sync *sync, int status) {
     atomic_store_explicit(&sync->failed, status, memory_order_release); /* M2 */
+    figures_fail(sync->figures, &sync->noted, status);
+    figures_gave_up(sync->events, FASTER_EVENT_SYNC, status, sync_until(sync),
+                    sync->covers);
 }
 
 static void judge(struct log_sync *sync) {
@@ -51,6 +58,7 @@ static void judge(struct log_sync *sync) {
         latch(sync, sync->status);
         return;
     }
+    figures_synced(sync->figures, &sync->noted);
     atomic_store_explicit(&sync->synced_until, sync->covers,
                           memory_order_release); /* M2, with sync_until */
     let_go(sync);
@@ -59,6 +67,8 @@ static void judge(struct log_sync *sync) {
 /* Whether the device took it, or has said for good that it will not. */
 static bool submit(struct log_sync *sync, uint64_t written) {
     sync->covers = written;
+    sync->noted = (struct figures_request){0};
+    figures_start(&sync->noted);
     /* relaxed: published by the submission (device.h M1) */
     atomic_store_explicit(&sync->state, SYNC_FLYING, memory_order_relaxed);
     int status = device_sync(sync->device, &sync->request);

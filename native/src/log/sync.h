@@ -2,7 +2,7 @@
 /*
  * sync.h: how far the log is durable
  *
- * Level 3.  Includes: base, device.
+ * Level 3.  Includes: base, device, events, figures.
  *
  * Purpose
  *   A written byte may still be lost with the power.  A sync makes durable what was
@@ -50,12 +50,16 @@
 #include <stdint.h>
 
 #include "device/device.h"
+#include "log/figures.h"
 
 struct log_sync {
     struct device_request request; /* first: its completion gets this address */
     const struct faster_device *device;
+    struct log_figures *figures;
+    struct events *events; /* or NULL */
     int status;
     uint64_t covers; /* of the sync in flight */
+    struct figures_request noted;
     _Atomic uint32_t state;
     _Atomic int failed;            /* M2 */
     _Atomic uint64_t synced_until; /* M2 */
@@ -63,7 +67,7 @@ struct log_sync {
 
 /* `until`: durable already. */
 void sync_init(struct log_sync *sync, const struct faster_device *device,
-               uint64_t until);
+               uint64_t until, struct log_figures *figures, struct events *events);
 
 /* `until` is durable, and what is behind it is given up; no sync is in flight. */
 void sync_restart(struct log_sync *sync, uint64_t until);

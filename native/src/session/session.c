@@ -44,6 +44,9 @@ int session_again(struct faster_session *session) {
         }
         session->scratch = larger;
         session->scratch_size = session->scratch_need;
+        /* relaxed: a figure */
+        atomic_store_explicit(&session->held, session->scratch_size,
+                              memory_order_relaxed);
         return FASTER_OK;
     }
     cpu_relax();

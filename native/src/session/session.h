@@ -89,15 +89,23 @@ static inline uint64_t state_make(uint32_t phase, uint32_t version) {
     return (uint64_t)phase << STATE_PHASE_SHIFT | version;
 }
 
-/* What a session has done; each is written by its session and read by stats. */
+/* What a session has done; each is written by its session and read by stats.  With
+ * FASTER_NO_COUNTING nothing is counted or timed: so is measured what that costs. */
 enum session_count {
     COUNT_READ_HIT,
     COUNT_READ_MISS,
-    COUNT_UPSERT,
+    COUNT_UPSERT, /* updates that were made: in the order of enum update_kind */
     COUNT_INSERT,
-    COUNT_RMW,
     COUNT_DELETE,
+    COUNT_RMW,
     COUNT_COMPARE,
+    COUNT_DISCARD,
+    COUNT_INSERT_FOUND, /* updates that left things as they were */
+    COUNT_DELETE_MISSED,
+    COUNT_COMPARE_REFUSED,
+    COUNT_FAILED,         /* operations that ended in an error */
+    COUNT_READ_PENDING,   /* that had to wait for the device */
+    COUNT_UPDATE_PENDING, /* the same, or waited behind one that had to */
     COUNT_RETRY,
     COUNT_CACHE_HIT, /* lookups that ended in the read cache */
     COUNT_KINDS
@@ -132,6 +140,8 @@ struct faster_session {
     uint8_t *scratch; /* merged values are built here */
     uint64_t scratch_size;
     uint64_t scratch_need;
+    uint32_t ticks;    /* operations until one is timed (store/timing.h) */
+    uint32_t untraced; /* that were not told (store/tracing.h) */
 
     /* written here, read by others */
     _Atomic uint64_t serial;    /* M2 */
@@ -139,6 +149,8 @@ struct faster_session {
     _Atomic uint32_t current;   /* version, for who captures (M4) */
     _Atomic bool closed;        /* M3 */
     _Atomic bool orphan;        /* M5 */
+    _Atomic uint64_t held;      /* bytes of scratch: a figure */
+    _Atomic uint64_t traced;    /* store/tracing.h */
     _Atomic uint64_t counts[COUNT_KINDS];
 
     /* written outside, by whoever waits */
@@ -215,16 +227,32 @@ FASTER_INLINE void session_leave(struct faster_session *session) {
 
 FASTER_INLINE void session_count_by(struct faster_session *session,
                                     enum session_count kind, uint64_t n) {
+#if defined(FASTER_NO_COUNTING)
+    (void)session;
+    (void)kind;
+    (void)n;
+#else
     /* relaxed: one writer, and a figure */
     uint64_t before =
         atomic_load_explicit(&session->counts[kind], memory_order_relaxed);
     /* relaxed: as above */
     atomic_store_explicit(&session->counts[kind], before + n, memory_order_relaxed);
+#endif
 }
 
 FASTER_INLINE void session_count(struct faster_session *session,
                                  enum session_count kind) {
     session_count_by(session, kind, 1);
+}
+
+/* Inside: an operation begins.  Whether its turn to be timed may have come. */
+FASTER_INLINE bool session_tick(struct faster_session *session) {
+#if defined(FASTER_NO_COUNTING)
+    (void)session;
+    return false;
+#else
+    return faster_unlikely(--session->ticks == 0);
+#endif
 }
 
 /* Number an update that is done (I2). */

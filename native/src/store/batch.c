@@ -203,6 +203,9 @@ FASTER_INLINE int finish_word(struct block *block, uint64_t i,
     int result = update_word(block->session, found, 8, batch->kind, batch->merge, input,
                              &merged);
     if (faster_unlikely(result != FASTER_OK)) {
+        if (result < 0) {
+            session_count(block->session, COUNT_FAILED);
+        }
         return result;
     }
     session_issue(block->session);

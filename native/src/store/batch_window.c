@@ -290,7 +290,7 @@ static int run_window(struct window *window) {
 /* What is in flight counts against the budget and cannot wait for it: so a small budget
  * gets a small window. */
 static uint64_t depth_for(struct budget *budget) {
-    uint64_t share = budget->limit / BUDGET_SHARE / IN_FLIGHT_BYTES;
+    uint64_t share = budget_limit(budget) / BUDGET_SHARE / IN_FLIGHT_BYTES;
     uint64_t depth = share < WINDOW ? share & ~(uint64_t)(GROUP - 1) : WINDOW;
     return depth > GROUP ? depth : GROUP;
 }

@@ -18,6 +18,15 @@ int kv_find_with_copies(struct faster_session *session, const void *key,
     return FASTER_OK;
 }
 
+int kv_read_copies(struct faster_session *session, const void *key, uint64_t key_size,
+                   struct found *found) {
+    int result = kv_find_with_copies(session, key, key_size, found);
+    if (result == FASTER_OK) {
+        kv_note_read(session, found);
+    }
+    return result;
+}
+
 /* A copy that finds no room, or whose entry has changed, was worth a try. */
 void kv_keep_copy(struct faster_session *session, const struct found *found,
                   struct record *record, uint64_t address) {

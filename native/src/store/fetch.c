@@ -27,7 +27,6 @@ static void learn_size(struct pending_queue *queue, uint64_t extent) {
 /* Take a buffer of at least so many bytes, aligned as the device wants it. */
 static int make_buffer(struct faster_pending *pending, uint64_t size,
                        uint64_t alignment) {
-    struct budget *budget = pending->queue->budget;
     if (size <= pending->buffer_size) {
         return FASTER_OK;
     }
@@ -37,10 +36,10 @@ static int make_buffer(struct faster_pending *pending, uint64_t size,
     }
     if (pending->block != NULL) {
         memory_lines_free(pending->block);
-        budget_give(budget, pending->buffer_size);
+        pending_give(pending->queue, pending->buffer_size);
     }
     /* Forced: a lookup that has begun must be able to end; the log gives way. */
-    budget_force(budget, size);
+    pending_take(pending->queue, size);
     pending->block = block;
     pending->buffer = (uint8_t *)(uintptr_t)align_up((uintptr_t)block, alignment);
     pending->buffer_size = size;
@@ -78,6 +77,7 @@ void fetch_submit(struct faster_pending *pending) {
     uint64_t size = pending->read_size - done;
     size = most != 0 && size > most ? most : size;
     struct hlog *log = &queue->kv->log;
+    pending->read_begun = clock_ns();
     int status = disk_enter_device(log);
     if (status == FASTER_OK) {
         status = device_read(queue->device, pending->read_from + done,

@@ -6,10 +6,9 @@
 #include "base/memory.h"
 #include "log/disk.h"
 #include "store/merge.h"
-#include "store/store.h"
+#include "store/timing.h"
 
 enum {
-    SESSIONS_MAX = 4096,
     /* The worker's two, for the index and for the cache, the one for figures and growth
      * asked for from outside, and a checkpoint's. */
     OWN_SLOTS = 4,
@@ -22,11 +21,16 @@ enum {
  * stalls. */
 enum { FREE_TIMEOUT_MS = 10000 };
 
-static_assert(SESSIONS_MAX + OWN_SLOTS <= EPOCH_SLOTS_MAX, "every session has a slot");
+static_assert(KV_SESSIONS_MAX + OWN_SLOTS <= EPOCH_SLOTS_MAX,
+              "every session has a slot");
 
 /* Without a budget the log may use this many times the physical memory in addresses;
  * more would only end in the system's own refusal. */
 enum { RANGE_PER_MEMORY = 4, LOG_PAGES_MIN = 2 };
+
+/* With a budget it has addresses for this many times as much, so that the budget may be
+ * raised (faster_kv_limit_memory). */
+enum { RANGE_PER_BUDGET = 4 };
 
 /* Where a recovered log begins: the page of its end, which the tail can count. */
 static bool start_is_sane(const struct faster_kv_config *config) {
@@ -54,11 +58,11 @@ static bool config_is_sane(const struct faster_kv_config *config) {
                  config->page_size <= (uint64_t)1 << HLOG_PAGE_BITS_MAX);
     bool type = config->value_type <= FASTER_TYPE_F64;
     bool share = config->index_permille <= 1000;
-    bool sessions = config->sessions_max <= SESSIONS_MAX;
+    bool sessions = config->sessions_max <= KV_SESSIONS_MAX;
     bool device = config->device == NULL ||
                   (config->memory != 0 && config->mutable_permille <= 1000);
     return layout && sizes && hash && page && type && share && sessions && device &&
-           start_is_sane(config);
+           start_is_sane(config) && timing_is_sane(config->sample_every);
 }
 
 /* A number type must be as wide as the values it describes; in a varlen layout it says
@@ -92,8 +96,8 @@ static uint64_t log_range(const struct faster_kv_config *config) {
         return ring < least ? least : ring;
     }
     uint64_t most = memory_physical() * RANGE_PER_MEMORY;
-    uint64_t wanted =
-        config->memory != 0 && config->memory < most ? config->memory : most;
+    bool small = config->memory != 0 && config->memory < most / RANGE_PER_BUDGET;
+    uint64_t wanted = small ? config->memory * RANGE_PER_BUDGET : most;
     uint64_t limit = (uint64_t)1 << ADDRESS_BITS;
     wanted = wanted < limit ? wanted : limit;
     return wanted < LOG_PAGES_MIN * page ? LOG_PAGES_MIN * page : wanted;
@@ -101,11 +105,14 @@ static uint64_t log_range(const struct faster_kv_config *config) {
 
 /* Without a budget the index may take half of the physical memory: beyond that,
  * doubling would only drive the machine out of it. */
+uint64_t kv_index_limit(uint64_t memory, uint32_t permille) {
+    return memory != 0 ? memory / 1000 * permille : memory_physical() / 2;
+}
+
 static uint64_t index_limit(const struct faster_kv_config *config) {
-    uint64_t permille =
-        config->index_permille != 0 ? config->index_permille : INDEX_PERMILLE_DEFAULT;
-    return config->memory != 0 ? config->memory / 1000 * permille
-                               : memory_physical() / 2;
+    uint32_t permille = config->index_permille;
+    return kv_index_limit(config->memory,
+                          permille != 0 ? permille : INDEX_PERMILLE_DEFAULT);
 }
 
 /* Whether the index to start with, and two pages, are within what may be taken. */
@@ -180,19 +187,24 @@ static void describe(struct faster_kv *kv, const struct faster_kv_config *config
         bool applies = merge_applies(kind, kv->value_type, kv->sized, kv->value_width);
         kv->merges |= (uint32_t)applies << kind;
     }
-    kv->sessions_max = config->sessions_max != 0 ? config->sessions_max : SESSIONS_MAX;
+    kv->sessions_max =
+        config->sessions_max != 0 ? config->sessions_max : KV_SESSIONS_MAX;
+    kv->event_capacity = config->event_capacity;
     kv->generation = fork_generation();
+    timing_init(kv, config->sample_every);
     atomic_init(&kv->state, config->version != 0 ? config->version : 1);
 }
 
 /* Address space may be limited below what memory would allow (ulimit -v, a sandbox):
- * then a store without a budget takes what it can get. */
+ * then a store without a budget takes what it can get, and one with a budget enough for
+ * that. */
 static int build_log(struct faster_kv *kv, const struct faster_kv_config *config) {
     uint32_t page_bits = page_bits_of(config);
     uint64_t range = log_range(config);
     uint64_t least = (uint64_t)LOG_PAGES_MIN << page_bits;
+    least = config->memory > least ? config->memory : least;
     int error = hlog_init(&kv->log, &kv->epoch, &kv->budget, page_bits, range);
-    while (error == -ENOMEM && config->memory == 0 && range / 2 >= least) {
+    while (error == -ENOMEM && config->device == NULL && range / 2 >= least) {
         range /= 2;
         error = hlog_init(&kv->log, &kv->epoch, &kv->budget, page_bits, range);
     }
@@ -257,7 +269,8 @@ static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
         return FASTER_E_FULL;
     }
     budget_init(&kv->budget, config->memory);
-    epoch_init(&kv->epoch, kv->sessions_max + OWN_SLOTS);
+    epoch_init(&kv->epoch,
+               KV_SESSIONS_MAX + OWN_SLOTS); /* sessions_max may be raised */
     int error = lock_init(&kv->lock);
     if (error != 0) {
         goto no_lock;
@@ -266,10 +279,15 @@ static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
     if (error != 0) {
         goto no_worker;
     }
+    error = events_init(&kv->events);
+    if (error != 0) {
+        goto no_events;
+    }
     error = build_log(kv, config);
     if (error != 0) {
         goto no_log;
     }
+    kv->log.events = &kv->events;
     error = build_disk(kv, config);
     if (error != 0) {
         goto no_disk;
@@ -279,6 +297,7 @@ static int build(struct faster_kv *kv, const struct faster_kv_config *config) {
     if (error != 0) {
         goto no_index;
     }
+    kv->index.events = &kv->events;
     error = build_cache(kv, config);
     if (error != 0) {
         goto no_cache;
@@ -298,6 +317,8 @@ no_index:
 no_disk:
     hlog_destroy(&kv->log);
 no_log:
+    events_destroy(&kv->events);
+no_events:
     worker_destroy(&kv->worker);
 no_worker:
     lock_destroy(&kv->lock);
@@ -365,6 +386,7 @@ static void release_memory(struct faster_kv *kv) {
     }
     worker_stop(&kv->worker);
     release_device(kv);
+    events_end(&kv->events); /* behind what the worker and the device have told */
     sessions_free_orphans(kv);
     cache_destroy(&kv->cache);
     index_destroy(&kv->index);
@@ -412,6 +434,7 @@ void faster_kv_free(struct faster_kv *kv) {
     sessions_free_orphans(kv);
     hlog_destroy(&kv->log);
     disk_detach(&kv->log);
+    events_destroy(&kv->events);
     worker_destroy(&kv->worker);
     lock_destroy(&kv->lock);
     epoch_destroy(&kv->epoch);

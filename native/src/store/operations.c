@@ -1,23 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /* operations.c: the single operations of api.h */
 #include "store/pending.h"
+#include "store/timing.h"
 
 static int read_once(struct faster_session *session, uint64_t hash, const void *key,
                      uint64_t key_size, void *out, uint64_t capacity,
                      uint64_t *value_size) {
     const struct faster_kv *kv = session->kv;
     struct found found;
-    int result = find_record(session, hash, key, key_size, &found);
+    int result = find_to_read(session, hash, key, key_size, &found);
     if (result != FASTER_OK) {
         return result;
     }
-    kv_note_read(session, &found);
     if (kv->word_values && capacity >= 8) {
         *value_size = 8;
         return record_read_word(found.record,
                                 record_value(&kv->layout, found.record, key_size), out);
     }
     return record_read_value(&kv->layout, found.record, out, capacity, value_size);
+}
+
+/* A read that did not find a value. */
+static FASTER_NOINLINE void count_other_read(struct faster_session *session,
+                                             int result) {
+    if (result == FASTER_NOT_FOUND) {
+        session_count(session, COUNT_READ_MISS);
+    } else if (result < 0) {
+        session_count(session, COUNT_FAILED);
+    }
+}
+
+/* Outside: the same read, between two looks at the clock. */
+static FASTER_NOINLINE int read_timed(struct faster_session *session, const void *key,
+                                      uint64_t key_size, void *out, uint64_t capacity,
+                                      uint64_t *value_size) {
+    uint64_t begun = clock_ns();
+    int result = faster_read(session, key, key_size, out, capacity, value_size);
+    timing_note(session, FASTER_READ, result, begun);
+    return result;
 }
 
 int faster_read(struct faster_session *session, const void *key, uint64_t key_size,
@@ -31,15 +51,30 @@ int faster_read(struct faster_session *session, const void *key, uint64_t key_si
     if (faster_unlikely(result != FASTER_OK)) {
         return result;
     }
+    if (session_tick(session) && timing_is_due(session)) {
+        session_leave(session);
+        return read_timed(session, key, key_size, out, capacity, value_size);
+    }
     uint64_t hash = kv_hash(kv, key, key_size);
     KV_ATTEMPT(session, result,
                read_once(session, hash, key, key_size, out, capacity, value_size));
     if (faster_likely(result == FASTER_OK)) {
         session_count(session, COUNT_READ_HIT);
-    } else if (result == FASTER_NOT_FOUND) {
-        session_count(session, COUNT_READ_MISS);
+    } else {
+        count_other_read(session, result);
     }
     session_leave(session);
+    return result;
+}
+
+static int run_update(struct faster_session *session, struct update *update);
+
+/* Outside: the same update, between two looks at the clock. */
+static FASTER_NOINLINE int update_timed(struct faster_session *session,
+                                        struct update *update) {
+    uint64_t begun = clock_ns();
+    int result = run_update(session, update);
+    timing_note(session, update_operation(update->kind), result, begun);
     return result;
 }
 
@@ -53,6 +88,10 @@ static int run_update(struct faster_session *session, struct update *update) {
     result = session_enter(session);
     if (faster_unlikely(result != FASTER_OK)) {
         return result;
+    }
+    if (session_tick(session) && timing_is_due(session)) {
+        session_leave(session);
+        return update_timed(session, update);
     }
     update->hash = kv_hash(kv, update->key, update->key_size);
     if (faster_unlikely(session->queue != NULL) &&
@@ -132,17 +171,32 @@ FASTER_INLINE bool is_word_merge(const struct faster_kv *kv,
            key_size <= RECORD_KEY_MAX && (out == NULL || capacity >= 8);
 }
 
+/* The merge of a word has to go the general way, where it ticks anew; or has failed. */
+static FASTER_NOINLINE int leave_word(struct faster_session *session, int result) {
+    if (result < 0) {
+        session_count(session, COUNT_FAILED);
+        return result;
+    }
+    session->ticks++;
+    return FASTER_PENDING;
+}
+
 /* Merge into a live word in place, the way of nearly every counter: the general frame
- * without what only other updates need.  FASTER_PENDING when that was not it. */
-static int merge_word(struct faster_session *session, const struct faster_merge *merge,
-                      const void *key, uint64_t key_size, const void *input,
-                      void *out) {
+ * without what only other updates need.  FASTER_PENDING when that was not it;
+ * FASTER_SHORT, which a word never is, when its turn to be timed has come. */
+FASTER_INLINE int merge_word(struct faster_session *session,
+                             const struct faster_merge *merge, const void *key,
+                             uint64_t key_size, const void *input, void *out) {
     struct found found;
     uint64_t word;
     uint64_t merged;
     int result = session_enter(session);
     if (faster_unlikely(result != FASTER_OK)) {
         return result;
+    }
+    if (session_tick(session) && timing_is_due(session)) {
+        session_leave(session);
+        return FASTER_SHORT;
     }
     uint64_t hash = kv_hash(session->kv, key, key_size);
     bool first =
@@ -161,22 +215,36 @@ static int merge_word(struct faster_session *session, const struct faster_merge 
         }
         session_issue(session);
         session_count(session, COUNT_RMW);
+    } else {
+        result = leave_word(session, result);
     }
     session_leave(session);
-    return result == FASTER_RETRY ? FASTER_PENDING : result;
+    return result;
+}
+
+/* Outside: the same merge, between two looks at the clock. */
+static FASTER_NOINLINE int rmw_timed(struct faster_session *session,
+                                     const struct update *update) {
+    uint64_t begun = clock_ns();
+    int result =
+        faster_rmw(session, update->merge, update->key, update->key_size, update->value,
+                   update->value_size, update->out, update->capacity, update->out_size);
+    timing_note(session, FASTER_RMW, result, begun);
+    return result;
 }
 
 int faster_rmw(struct faster_session *session, const struct faster_merge *merge,
                const void *key, uint64_t key_size, const void *input,
                uint64_t input_size, void *out, uint64_t capacity,
                uint64_t *value_size) {
+    int result = FASTER_PENDING;
     if (is_word_merge(session->kv, merge, key_size, input_size, out, capacity)) {
-        int result = merge_word(session, merge, key, key_size, input, out);
-        if (faster_likely(result != FASTER_PENDING)) {
-            if (result == FASTER_OK && value_size != NULL) {
+        result = merge_word(session, merge, key, key_size, input, out);
+        if (faster_likely(result == FASTER_OK)) {
+            if (value_size != NULL) {
                 *value_size = 8;
             }
-            return result;
+            return FASTER_OK;
         }
     }
     struct update update = {.kind = UPDATE_RMW,
@@ -188,7 +256,10 @@ int faster_rmw(struct faster_session *session, const struct faster_merge *merge,
                             .out = out,
                             .capacity = capacity,
                             .out_size = value_size};
-    int result = check_merge(session->kv, merge, key_size, input_size);
+    if (result != FASTER_PENDING) {
+        return result == FASTER_SHORT ? rmw_timed(session, &update) : result;
+    }
+    result = check_merge(session->kv, merge, key_size, input_size);
     return faster_likely(result == FASTER_OK) ? run_update(session, &update) : result;
 }
 

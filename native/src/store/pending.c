@@ -6,6 +6,8 @@
 #include "base/assert.h"
 #include "base/notify.h"
 #include "store/pending_list.h"
+#include "store/timing.h"
+#include "store/tracing.h"
 
 /* Operations that one entry brings forward (E5). */
 enum { RUN_BLOCK = 64 };
@@ -22,7 +24,7 @@ static int make_out(struct faster_pending *pending, uint64_t size) {
     if (larger == NULL) {
         return -ENOMEM;
     }
-    budget_force(pending->queue->budget, capacity - pending->out_capacity);
+    pending_take(pending->queue, capacity - pending->out_capacity);
     pending->out = larger;
     pending->out_capacity = capacity;
     return FASTER_OK;
@@ -136,6 +138,8 @@ static void account(struct faster_session *session, struct faster_pending *pendi
         if (status == FASTER_OK || status == FASTER_NOT_FOUND) {
             session_count(session,
                           status == FASTER_OK ? COUNT_READ_HIT : COUNT_READ_MISS);
+        } else if (status < 0) {
+            session_count(session, COUNT_FAILED);
         }
         return;
     }
@@ -143,9 +147,18 @@ static void account(struct faster_session *session, struct faster_pending *pendi
         pending->queue->keys[pending->update.hash % PENDING_KEYS]--;
         pending_count_numbered(pending->queue, -1);
         update_count(session, kind, status);
-    } else if (status >= FASTER_OK) {
+    } else {
         update_account(session, kind, status);
-        pending->serial = faster_session_serial(session);
+        pending->serial = status >= FASTER_OK ? faster_session_serial(session) : 0;
+    }
+}
+
+/* It has to wait, for the device or for what is before it. */
+static void note_wait(struct faster_session *session, struct faster_pending *pending) {
+    if (!pending->waited && !pending->walks) {
+        pending->waited = true;
+        session_count(session,
+                      pending->reads ? COUNT_READ_PENDING : COUNT_UPDATE_PENDING);
     }
 }
 
@@ -154,6 +167,10 @@ static void finish(struct faster_session *session, struct faster_pending *pendin
     struct pending_queue *queue = pending->queue;
     pending->status = status;
     account(session, pending);
+    if (pending->waited && status >= FASTER_OK && status != FASTER_SHORT) {
+        timing_add(session->kv, FASTER_TIMED_PENDING, pending->begun);
+    }
+    tracing_end(session, pending);
     if (pending->forgotten) {
         pending_drop(queue, pending);
         return;
@@ -179,6 +196,7 @@ static void fly(struct faster_session *session, struct faster_pending *pending,
         finish(session, pending, result);
         return;
     }
+    note_wait(session, pending);
     number(session, pending);
     send_off(pending, outbox);
 }
@@ -217,8 +235,9 @@ static bool is_deferred(const struct faster_session *session,
 }
 
 /* Be tried again, before everything that waits. */
-static void defer(struct faster_pending *pending) {
+static void defer(struct faster_session *session, struct faster_pending *pending) {
     struct pending_list *waiting = &pending->queue->waiting;
+    note_wait(session, pending);
     pending->prev = NULL;
     pending->next = waiting->first;
     if (waiting->first != NULL) {
@@ -250,7 +269,7 @@ static bool advance(struct faster_session *session, struct faster_pending *pendi
     } else if (ended) {
         finish(session, pending, result);
     } else if (is_deferred(session, pending)) {
-        defer(pending);
+        defer(session, pending);
         return false;
     } else if (result == FASTER_PENDING) {
         fly(session, pending, pending->start, fetch_guess(pending->queue), outbox);
@@ -259,6 +278,16 @@ static bool advance(struct faster_session *session, struct faster_pending *pendi
         try_later(pending);
     }
     return true;
+}
+
+/* Figures with one writer. */
+static void count_failed_read(struct pending_queue *queue, bool retried) {
+    /* relaxed, both: figures */
+    (void)atomic_fetch_add_explicit(&queue->read_errors, 1, memory_order_relaxed);
+    if (retried) {
+        /* relaxed: as above */
+        (void)atomic_fetch_add_explicit(&queue->read_retries, 1, memory_order_relaxed);
+    }
 }
 
 /* A record has come, or could not be had. */
@@ -284,6 +313,10 @@ static void examine(struct faster_session *session, struct faster_pending *pendi
         bool once = result != FASTER_E_CORRUPT && !pending->retried;
         uint64_t size = fetch_guess(pending->queue);
         pending->retried = true;
+        if (result != FASTER_E_CORRUPT) {
+            count_failed_read(pending->queue, once);
+            tracing_read_failed(session, pending, result, once);
+        }
         if (once) {
             fly(session, pending, pending->address, size, outbox);
         } else {
@@ -291,6 +324,7 @@ static void examine(struct faster_session *session, struct faster_pending *pendi
         }
         return;
     }
+    tracing_read_done(session, pending);
     uint64_t info = record_info(record);
     bool mine =
         record_has_key(&session->kv->layout, record, update->key, update->key_size) &&
@@ -417,7 +451,8 @@ static int start_now(struct faster_session *session, const struct faster_operati
     }
 }
 
-static void wait_turn(struct faster_pending *pending) {
+static void wait_turn(struct faster_session *session, struct faster_pending *pending) {
+    note_wait(session, pending);
     pending_list_add(&pending->queue->waiting, pending);
     pending_set_state(pending, PENDING_WAITING);
 }
@@ -433,8 +468,9 @@ int pending_begin(struct faster_session *session,
     }
     pending->hold = hold;
     pending->batched = hold;
+    tracing_begin(session, pending);
     if (!hold && !pending->reads && pending_defers(queue, pending->update.hash)) {
-        wait_turn(pending);
+        wait_turn(session, pending);
     } else {
         (void)advance(session, pending, outbox);
     }
@@ -450,7 +486,7 @@ void pending_release(struct faster_session *session, struct faster_pending *pend
     pending->hold = false;
     pending->out_limit = limit;
     if (pending_defers(queue, pending->update.hash)) {
-        wait_turn(pending);
+        wait_turn(session, pending);
     } else {
         (void)advance(session, pending, outbox);
     }

@@ -98,12 +98,16 @@ struct faster_pending {
     /* what is asked */
     _Atomic uint32_t state; /* enum pending_state (M5) */
     bool reads;
-    bool claimed;   /* faster_wait gives it: not on the list of the finished */
-    bool forgotten; /* freed when it is finished */
-    bool numbered;  /* has its serial, and counts in the queue's keys */
-    bool hold;      /* fetch only: the update is made when it is released */
-    bool batched;   /* begun so: has its serial when it is made, and not before */
-    bool walks;     /* only asks where on the device the key's record is */
+    bool claimed;    /* faster_wait gives it: not on the list of the finished */
+    bool forgotten;  /* freed when it is finished */
+    bool numbered;   /* has its serial, and counts in the queue's keys */
+    bool hold;       /* fetch only: the update is made when it is released */
+    bool batched;    /* begun so: has its serial when it is made, and not before */
+    bool walks;      /* only asks where on the device the key's record is */
+    bool waited;     /* counted as one that had to */
+    bool traced;     /* its end is told (tracing.h) */
+    uint64_t number; /* that it was told with before, or 0 */
+    uint64_t begun;  /* when, in ns (clock_ns) */
     uint64_t context;
     uint64_t serial;
     struct update update; /* key and hash, also of a read; pointers into `copies` */
@@ -125,8 +129,10 @@ struct faster_pending {
     uint8_t *buffer;
     uint64_t buffer_size;
     uint64_t read_from;
-    uint64_t read_size; /* wanted from there on */
-    uint64_t read_done; /* here: a device may need several requests */
+    uint64_t read_size;  /* wanted from there on */
+    uint64_t read_done;  /* here: a device may need several requests */
+    uint64_t read_begun; /* when, in ns */
+    int read_failed;     /* what the attempt before came to, or FASTER_OK */
     int io_status;
     uint64_t io_moved;
 
@@ -169,9 +175,12 @@ struct pending_queue {
     _Atomic int64_t notify; /* descriptor, or -1 */
     _Atomic uint32_t refs;  /* M3 */
 
-    /* figures, written by the session */
+    /* figures */
     _Atomic uint64_t reads;
     _Atomic uint64_t read_bytes;
+    _Atomic uint64_t read_retries;
+    _Atomic uint64_t read_errors;
+    _Atomic uint64_t bytes; /* taken from the budget */
 };
 
 /* Make a session's queue; only stores with a device have one. */
@@ -204,6 +213,30 @@ static inline uint64_t pending_count(struct pending_queue *queue) {
 
 /* Outside: whether more is on its way than the budget has room for. */
 bool pending_crowds(struct faster_session *session);
+
+/* Take memory for an operation from the budget, without asking, and give it back. */
+static inline void pending_take(struct pending_queue *queue, uint64_t bytes) {
+    budget_force(queue->budget, bytes);
+    /* relaxed: a figure */
+    (void)atomic_fetch_add_explicit(&queue->bytes, bytes, memory_order_relaxed);
+}
+
+static inline void pending_give(struct pending_queue *queue, uint64_t bytes) {
+    budget_give(queue->budget, bytes);
+    /* relaxed: a figure */
+    (void)atomic_fetch_sub_explicit(&queue->bytes, bytes, memory_order_relaxed);
+}
+
+/* What api.h calls the kind of an operation. */
+static inline uint32_t pending_kind(const struct faster_pending *pending) {
+    return pending->reads ? FASTER_READ : update_operation(pending->update.kind);
+}
+
+/* Add the queue's figures of its reads. */
+void pending_add_figures(struct pending_queue *queue, struct read_figures *figures);
+
+/* Reads that the device has now, or has completed just now. */
+uint64_t pending_in_flight(struct pending_queue *queue);
 
 /* What has to be handed to the device once the slot is left. */
 struct pending_outbox {

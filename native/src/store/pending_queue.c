@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/notify.h"
 #include "store/pending_list.h"
+#include "store/timing.h"
 
 /* Operations kept for reuse, with buffers up to so many bytes. */
 enum { UNUSED_MAX = 1024, UNUSED_BUFFER_MAX = 16 << 10 };
@@ -39,8 +40,7 @@ static uint64_t pending_bytes(const struct faster_pending *pending) {
 }
 
 static void pending_free(struct faster_pending *pending) {
-    struct budget *budget = pending->queue->budget;
-    budget_give(budget, pending_bytes(pending) + sizeof *pending);
+    pending_give(pending->queue, pending_bytes(pending) + sizeof *pending);
     memory_lines_free(pending->block);
     free(pending->copies);
     free(pending->out);
@@ -106,6 +106,9 @@ static void finish_read(struct device_request *request, int status, uint64_t mov
     struct pending_queue *queue = pending->queue;
     pending->io_status = status;
     pending->io_moved = moved;
+    if (status == FASTER_OK) {
+        timing_add(queue->kv, FASTER_TIMED_DEVICE_READ, pending->read_begun);
+    }
     /* relaxed: proved by the CAS */
     struct faster_pending *seen =
         atomic_load_explicit(&queue->arrived, memory_order_relaxed);
@@ -127,6 +130,24 @@ static void finish_read(struct device_request *request, int status, uint64_t mov
     queue_release(queue);
 }
 
+void pending_add_figures(struct pending_queue *queue, struct read_figures *figures) {
+    /* relaxed: figures, all */
+    figures->reads += atomic_load_explicit(&queue->reads, memory_order_relaxed);
+    /* relaxed: as above */
+    figures->bytes += atomic_load_explicit(&queue->read_bytes, memory_order_relaxed);
+    /* relaxed: as above */
+    figures->retries +=
+        atomic_load_explicit(&queue->read_retries, memory_order_relaxed);
+    /* relaxed: as above */
+    figures->errors += atomic_load_explicit(&queue->read_errors, memory_order_relaxed);
+}
+
+/* Each holds the queue, beside the session (I2). */
+uint64_t pending_in_flight(struct pending_queue *queue) {
+    /* relaxed: a figure */
+    return atomic_load_explicit(&queue->refs, memory_order_relaxed) - 1;
+}
+
 /* --- operations come and go ------------------------------------------------------- */
 
 static struct faster_pending *pending_new(struct pending_queue *queue) {
@@ -141,7 +162,7 @@ static struct faster_pending *pending_new(struct pending_queue *queue) {
         memset((void *)pending, 0, sizeof *pending);
         device_request_init(&pending->request, finish_read);
         pending->queue = queue;
-        budget_force(queue->budget, sizeof *pending);
+        pending_take(queue, sizeof *pending);
     }
     return pending;
 }
@@ -179,7 +200,7 @@ static int copy_operation(struct faster_pending *pending,
         if (larger == NULL) {
             return -ENOMEM;
         }
-        budget_force(pending->queue->budget, size - pending->copies_size);
+        pending_take(pending->queue, size - pending->copies_size);
         pending->copies = larger;
         pending->copies_size = size;
     }
@@ -212,6 +233,11 @@ static int pending_fill(struct faster_pending *pending,
     pending->hold = false;
     pending->batched = false;
     pending->walks = false;
+    pending->waited = false;
+    pending->traced = false;
+    pending->number = 0;
+    pending->read_failed = FASTER_OK;
+    pending->begun = clock_ns();
     pending->below = UINT64_MAX;
     pending->out_limit = UINT64_MAX;
     pending->walked = false;

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "store/pending.h"
+#include "store/timing.h"
 
 enum { ORPHAN_PAUSE_US = 100 }; /* between two looks at what the device has done */
 
@@ -28,12 +29,7 @@ static void unlink_session(struct faster_kv *kv, struct faster_session *session)
     }
     kv->session_count--;
     if (session->queue != NULL) {
-        /* relaxed: figures, both */
-        kv->closed_reads +=
-            atomic_load_explicit(&session->queue->reads, memory_order_relaxed);
-        /* relaxed: as above */
-        kv->closed_read_bytes +=
-            atomic_load_explicit(&session->queue->read_bytes, memory_order_relaxed);
+        pending_add_figures(session->queue, &kv->closed_figures);
     }
     for (int i = 0; i < COUNT_KINDS; i++) {
         /* relaxed: a figure */
@@ -180,6 +176,7 @@ static int open_session(struct faster_kv *kv, uint64_t id, uint64_t serial,
     session->fuzzy_start = &kv->fuzzy_start;
     session->id = id;
     session->generation = kv->generation;
+    session->ticks = timing_ticks(kv);
     int error = kv->log.disk != NULL ? pending_queue_new(kv, &session->queue) : 0;
     if (error != FASTER_OK) {
         memory_lines_free(session);

@@ -2,6 +2,7 @@
 /* stats.c: figures, and growth asked for from outside */
 #include "faster/hot_table.h"
 #include "store/pending.h"
+#include "store/timing.h"
 
 int kv_enter_slot(struct faster_kv *kv, struct epoch_slot *slot) {
     uint64_t state = atomic_load_explicit(&kv->state, memory_order_seq_cst); /* M1 */
@@ -22,11 +23,15 @@ int kv_enter_slot(struct faster_kv *kv, struct epoch_slot *slot) {
 
 int kv_enter_outside(struct faster_kv *kv) { return kv_enter_slot(kv, kv->slot); }
 
+static uint64_t figure(_Atomic uint64_t *word) {
+    /* relaxed: a figure */
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
 static uint64_t count_of(struct faster_kv *kv, enum session_count kind) {
     uint64_t sum = kv->closed_counts[kind];
     for (struct faster_session *s = kv->sessions; s != NULL; s = s->next) {
-        /* relaxed: a figure */
-        sum += atomic_load_explicit(&s->counts[kind], memory_order_relaxed);
+        sum += figure(&s->counts[kind]);
     }
     return sum;
 }
@@ -60,35 +65,70 @@ static void fill_rest(struct faster_kv *kv, struct faster_kv_stats *stats) {
     stats->address_head = hlog_head(&kv->log);
     stats->address_safe_read_only = hlog_safe_read_only(&kv->log);
     stats->memory_used = budget_used(&kv->budget);
-    stats->memory_limit = kv->budget.limit != UINT64_MAX ? kv->budget.limit : 0;
+    uint64_t limit = budget_limit(&kv->budget);
+    stats->memory_limit = limit != UINT64_MAX ? limit : 0;
+    /* Read first: nobody falls behind what it was. */
+    stats->epoch_safe = epoch_oldest(&kv->epoch);
+    /* relaxed: a figure */
+    stats->epoch = atomic_load_explicit(&kv->epoch.current, memory_order_relaxed);
+    /* relaxed: as above */
+    stats->sample_every =
+        atomic_load_explicit(&kv->timing.sample_every, memory_order_relaxed);
+}
+
+static void fill_events(struct faster_kv *kv, struct faster_kv_stats *stats) {
+    stats->events_waiting = events_waiting(&kv->events);
+    stats->events_lost = events_lost(&kv->events);
+}
+
+static void fill_operations(struct faster_kv *kv, struct faster_kv_stats *stats) {
     stats->reads_hit = count_of(kv, COUNT_READ_HIT);
     stats->reads_missed = count_of(kv, COUNT_READ_MISS);
     stats->upserts = count_of(kv, COUNT_UPSERT);
     stats->inserts = count_of(kv, COUNT_INSERT);
     stats->rmws = count_of(kv, COUNT_RMW);
-    stats->deletes = count_of(kv, COUNT_DELETE);
+    stats->deletes = count_of(kv, COUNT_DELETE) + count_of(kv, COUNT_DISCARD);
     stats->compares = count_of(kv, COUNT_COMPARE);
+    stats->inserts_found = count_of(kv, COUNT_INSERT_FOUND);
+    stats->deletes_missed = count_of(kv, COUNT_DELETE_MISSED);
+    stats->compares_refused = count_of(kv, COUNT_COMPARE_REFUSED);
+    stats->failed = count_of(kv, COUNT_FAILED);
+    stats->reads_pending = count_of(kv, COUNT_READ_PENDING);
+    stats->updates_pending = count_of(kv, COUNT_UPDATE_PENDING);
     stats->retries = count_of(kv, COUNT_RETRY);
-    /* relaxed: a figure */
-    stats->epoch = atomic_load_explicit(&kv->epoch.current, memory_order_relaxed);
+}
+
+/* What the sessions hold, and what their operations do. */
+static void fill_sessions(struct faster_kv *kv, struct faster_kv_stats *stats) {
+    struct read_figures figures = kv->closed_figures;
+    for (struct faster_session *one = kv->sessions; one != NULL; one = one->next) {
+        struct pending_queue *queue = one->queue;
+        stats->session_bytes += sizeof *one;
+        stats->session_bytes += figure(&one->held);
+        if (queue != NULL) {
+            stats->session_bytes += sizeof *queue;
+            stats->pending += pending_count(queue);
+            stats->reads_in_flight += pending_in_flight(queue);
+            stats->pending_bytes += figure(&queue->bytes);
+            pending_add_figures(queue, &figures);
+        }
+    }
+    stats->device_reads = figures.reads;
+    stats->device_read_bytes = figures.bytes;
+    stats->device_retries += figures.retries;
+    stats->device_errors += figures.errors;
 }
 
 static void fill_device(struct faster_kv *kv, struct faster_kv_stats *stats) {
+    struct log_figures *figures = disk_figures(&kv->log);
+    stats->device_writes = figure(&figures->writes);
+    stats->device_syncs = figure(&figures->syncs);
+    stats->device_retries += figure(&figures->retries);
+    stats->device_errors += figure(&figures->errors);
+    stats->writes_in_flight = figure(&figures->flying);
     stats->address_flushed = disk_flushed_until(&kv->log);
     stats->device_write_bytes = disk_written(&kv->log);
     stats->pages_evicted = disk_closed_until(&kv->log) >> kv->log.page_bits;
-    stats->device_reads = kv->closed_reads;
-    stats->device_read_bytes = kv->closed_read_bytes;
-    for (struct faster_session *s = kv->sessions; s != NULL; s = s->next) {
-        /* relaxed: figures */
-        stats->device_reads +=
-            atomic_load_explicit(&s->queue->reads, memory_order_relaxed);
-        /* relaxed: as above */
-        stats->device_read_bytes +=
-            atomic_load_explicit(&s->queue->read_bytes, memory_order_relaxed);
-        /* relaxed: as above */
-        stats->pending += atomic_load_explicit(&s->queue->count, memory_order_relaxed);
-    }
 }
 
 static void fill_cache(struct faster_kv *kv, struct faster_kv_stats *stats) {
@@ -114,6 +154,9 @@ int faster_kv_stats(struct faster_kv *kv, struct faster_kv_stats *stats) {
     if (result == FASTER_OK) {
         fill_index(kv, &full);
         fill_rest(kv, &full);
+        fill_events(kv, &full);
+        fill_operations(kv, &full);
+        fill_sessions(kv, &full);
         if (kv->log.disk != NULL) {
             fill_device(kv, &full);
             fill_cache(kv, &full);

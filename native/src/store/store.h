@@ -2,7 +2,8 @@
 /*
  * store.h: the pieces of one store, and what its operations share
  *
- * Level 5.  Includes: base, cache, epoch, hash, index, log, record, session, worker.
+ * Level 5.  Includes: base, cache, epoch, events, hash, index, log, record, session,
+ * worker.
  *
  * Purpose
  *   A store is an index over a log, used by sessions.  This header holds the struct
@@ -38,9 +39,11 @@
 #define FASTER_STORE_STORE_H
 
 #include "base/budget.h"
+#include "base/histogram.h"
 #include "base/thread.h"
 #include "cache/cache.h"
 #include "device/device.h"
+#include "events/events.h"
 #include "faster/api.h"
 #include "hash/hash.h"
 #include "index/index.h"
@@ -52,8 +55,28 @@
 struct departed;
 struct faster_checkpoint;
 
+enum { KV_SESSIONS_MAX = 4096 };
+
 /* Attempts inside one entry before the caller is asked to wait outside (E4). */
 enum { ATTEMPTS_MAX = 16 };
+
+/* Histograms by enum faster_timed, up to those that the log has. */
+enum { TIMED_OWN = FASTER_TIMED_DEVICE_READ + 1 };
+
+/* What a session's reads from the device came to. */
+struct read_figures {
+    uint64_t reads;
+    uint64_t bytes;
+    uint64_t retries; /* reads that failed and were made again */
+    uint64_t errors;  /* the same, or failed for good */
+};
+
+/* See timing.h: written now and then, by anyone. */
+struct timing {
+    _Atomic uint32_t sample_every;
+    _Atomic uint64_t traced; /* the last number that tracing.h has given */
+    struct histogram histograms[TIMED_OWN];
+};
 
 struct faster_kv {
     /* set once */
@@ -76,7 +99,9 @@ struct faster_kv {
     struct epoch epoch;
     struct budget budget;
     struct worker worker;
-    struct cache cache; /* of what reads bring back from the device */
+    struct events events;
+    uint32_t event_capacity; /* set once */
+    struct cache cache;      /* of what reads bring back from the device */
     _Alignas(CACHE_LINE) _Atomic uint64_t state; /* M1 */
     _Atomic uint64_t fuzzy_start;                /* M2 */
 
@@ -87,15 +112,16 @@ struct faster_kv {
     uint32_t sessions_max;
     struct epoch_slot *slot;             /* for figures and growth from outside */
     uint64_t closed_counts[COUNT_KINDS]; /* of sessions that have ended */
-    uint64_t closed_reads;               /* from the device, of these */
-    uint64_t closed_read_bytes;
-    struct departed *departed; /* named sessions that were closed (C5) */
+    struct read_figures closed_figures;  /* of these */
+    struct departed *departed;           /* named sessions that were closed (C5) */
     uint64_t departed_count;
     uint64_t departed_capacity; /* room for every named session, open ones included */
     uint64_t named_count;       /* of those that are open */
     _Atomic uint32_t orphans;   /* how many at most; a hint without the lock */
     struct faster_checkpoint *checkpoint; /* under way, or NULL */
     bool released;
+
+    struct timing timing;
 };
 
 /* What a capture needs of a session that is gone (C5). */
@@ -115,6 +141,9 @@ bool sessions_drain_orphans(struct faster_kv *kv, uint64_t deadline);
 
 /* Of a store that has ended, whose device is closed: free what is left of them. */
 void sessions_free_orphans(struct faster_kv *kv);
+
+/* What the index may take of a budget, 0 for none. */
+uint64_t kv_index_limit(uint64_t memory, uint32_t permille);
 
 /* Under the lock: enter the store's own slot, for who has no session.  FASTER_OK (leave
  * it with epoch_leave) or FASTER_E_CLOSED. */
@@ -140,6 +169,10 @@ struct found {
  * them pay one branch. */
 int kv_find_with_copies(struct faster_session *session, const void *key,
                         uint64_t key_size, struct found *found);
+
+/* The same for a read, which is counted when a copy answers it. */
+int kv_read_copies(struct faster_session *session, const void *key, uint64_t key_size,
+                   struct found *found);
 
 /* Keep a copy of a record that came from the device: the lookup `found` led there, and
  * it is the key's newest.  At `address` it is in the log. */
@@ -210,6 +243,22 @@ FASTER_INLINE int find_record(struct faster_session *session, uint64_t hash,
     int result = index_find(&session->kv->index, hash, &found->ref);
     return result == FASTER_OK ? find_in_chain_of(session, key, key_size, found)
                                : result;
+}
+
+/* find_record for a read, which a copy that answers it counts: where there is none,
+ * nothing is asked. */
+FASTER_INLINE int find_to_read(struct faster_session *session, uint64_t hash,
+                               const void *key, uint64_t key_size,
+                               struct found *found) {
+    int result = index_find(&session->kv->index, hash, &found->ref);
+    if (faster_unlikely(result != FASTER_OK)) {
+        return result;
+    }
+    uint64_t address = entry_address(found->ref.seen);
+    if (faster_unlikely(address_is_cached(address))) {
+        return kv_read_copies(session, key, key_size, found);
+    }
+    return find_in_log(session, key, key_size, address, found);
 }
 
 /* Sizes that the store's layout allows. */

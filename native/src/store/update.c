@@ -448,3 +448,37 @@ int update_once(struct faster_session *session, struct update *update) {
     }
     return update_found(session, update, looked, &found);
 }
+
+static_assert(COUNT_INSERT - COUNT_UPSERT == (int)UPDATE_INSERT &&
+                  COUNT_DELETE - COUNT_UPSERT == (int)UPDATE_DELETE &&
+                  COUNT_RMW - COUNT_UPSERT == (int)UPDATE_RMW &&
+                  COUNT_COMPARE - COUNT_UPSERT == (int)UPDATE_COMPARE &&
+                  COUNT_DISCARD - COUNT_UPSERT == (int)UPDATE_DISCARD,
+              "an update's kind says where it is counted");
+
+/* An upsert is always made; so is a merge that does not fail. */
+void update_count_other(struct faster_session *session, enum update_kind kind,
+                        int result) {
+    static const uint8_t counts[] = {
+        [UPDATE_INSERT] = COUNT_INSERT_FOUND,
+        [UPDATE_DELETE] = COUNT_DELETE_MISSED,
+        [UPDATE_COMPARE] = COUNT_COMPARE_REFUSED,
+        [UPDATE_DISCARD] = COUNT_DELETE_MISSED,
+    };
+    if (result < 0) {
+        session_count(session, COUNT_FAILED);
+    } else if (kind != UPDATE_UPSERT && kind != UPDATE_RMW) {
+        session_count(session, (enum session_count)counts[kind]);
+    }
+}
+
+FASTER_NOINLINE void update_account_other(struct faster_session *session,
+                                          enum update_kind kind, int result) {
+    if (result == FASTER_RETRY || result == FASTER_SHORT || result == FASTER_PENDING) {
+        return;
+    }
+    if (result > 0) {
+        session_issue(session);
+    }
+    update_count_other(session, kind, result);
+}

@@ -124,25 +124,43 @@ FASTER_INLINE int update_word(struct faster_session *session, const struct found
     return result;
 }
 
+/* Count an update that changed nothing, or failed. */
+void update_count_other(struct faster_session *session, enum update_kind kind,
+                        int result);
+
+/* The same, and number it unless it failed; one that has not ended is neither. */
+void update_account_other(struct faster_session *session, enum update_kind kind,
+                          int result);
+
 /* Count an update that ended with `result`. */
 FASTER_INLINE void update_count(struct faster_session *session, enum update_kind kind,
                                 int result) {
-    static const uint8_t counts[] = {COUNT_UPSERT, COUNT_INSERT,  COUNT_DELETE,
-                                     COUNT_RMW,    COUNT_COMPARE, COUNT_DELETE};
-    if (result == FASTER_OK) {
-        session_count(session, (enum session_count)counts[kind]);
+    if (faster_likely(result == FASTER_OK)) {
+        session_count(session, (enum session_count)(COUNT_UPSERT + kind));
+    } else {
+        update_count_other(session, kind, result);
     }
 }
 
 /* Count and number an update that ended with `result`. */
 FASTER_INLINE void update_account(struct faster_session *session, enum update_kind kind,
                                   int result) {
-    if (faster_unlikely(result < 0 || result == FASTER_RETRY ||
-                        result == FASTER_SHORT || result == FASTER_PENDING)) {
-        return;
+    if (faster_likely(result == FASTER_OK)) {
+        session_issue(session);
+        session_count(session, (enum session_count)(COUNT_UPSERT + kind));
+    } else {
+        update_account_other(session, kind, result);
     }
-    session_issue(session);
-    update_count(session, kind, result);
+}
+
+/* What api.h calls the kind. */
+static inline uint32_t update_operation(enum update_kind kind) {
+    static const uint8_t kinds[] = {
+        [UPDATE_UPSERT] = FASTER_UPSERT,   [UPDATE_INSERT] = FASTER_INSERT,
+        [UPDATE_DELETE] = FASTER_DELETE,   [UPDATE_RMW] = FASTER_RMW,
+        [UPDATE_COMPARE] = FASTER_COMPARE, [UPDATE_DISCARD] = FASTER_DISCARD,
+    };
+    return kinds[kind];
 }
 
 #endif

@@ -63,7 +63,7 @@ void pending_rest(struct faster_session *session, uint64_t most_ms) {
 /* When it is, what has arrived is brought forward first: the caller will come again,
  * and may do nothing else. */
 bool pending_crowds(struct faster_session *session) {
-    uint64_t most = session->kv->budget.limit / CROWD_SHARE / CROWD_BYTES;
+    uint64_t most = budget_limit(&session->kv->budget) / CROWD_SHARE / CROWD_BYTES;
     uint64_t few = most > CROWD_MIN ? most : CROWD_MIN;
     bool ready;
     if (pending_count(session->queue) < few) {
@@ -159,20 +159,11 @@ int faster_next_finished(struct faster_session *session,
     return first != NULL ? FASTER_OK : FASTER_NOT_FOUND;
 }
 
-static uint32_t kind_of(const struct faster_pending *pending) {
-    static const uint8_t kinds[] = {
-        [UPDATE_UPSERT] = FASTER_UPSERT,   [UPDATE_INSERT] = FASTER_INSERT,
-        [UPDATE_DELETE] = FASTER_DELETE,   [UPDATE_RMW] = FASTER_RMW,
-        [UPDATE_COMPARE] = FASTER_COMPARE, [UPDATE_DISCARD] = FASTER_DISCARD,
-    };
-    return pending->reads ? FASTER_READ : kinds[pending->update.kind];
-}
-
 void faster_result_of(const struct faster_pending *pending,
                       struct faster_result *result) {
     bool valued = pending->status == FASTER_OK;
     *result = (struct faster_result){
-        .kind = kind_of(pending),
+        .kind = pending_kind(pending),
         .status = pending->status,
         .context = pending->context,
         .serial = pending->serial,

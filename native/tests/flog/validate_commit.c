@@ -378,9 +378,43 @@ static void records_in_small_pages(void) {
     kit_free(kit);
 }
 
+static uint64_t samples_of(struct kit *kit, uint32_t timed) {
+    struct faster_histogram histogram;
+    uint64_t samples = 0;
+    CHECK_INT(faster_flog_histogram(kit->log, timed, &histogram), FASTER_OK);
+    for (int i = 0; i < 64; i++) {
+        samples += histogram.counts[i];
+    }
+    return samples;
+}
+
+/* Each commit, and each request that it took; one that had nothing to do is none. */
+static void each_commit_is_timed(void) {
+    struct kit *kit = open_recorded();
+    struct faster_histogram histogram;
+    struct faster_flog_commit commit;
+    for (uint64_t i = 1; i <= 20; i++) {
+        (void)kit_append(kit, kit->count, i * 11);
+        (void)kit_commit(kit);
+        uint64_t until = kit_committed(kit).until;
+        CHECK_INT(faster_flog_commit(kit->log, until, KIT_WAIT_MS, &commit), FASTER_OK);
+        CHECK_U64(samples_of(kit, FASTER_FLOG_TIMED_COMMIT), i);
+        CHECK_U64(samples_of(kit, FASTER_FLOG_TIMED_DEVICE_WRITE),
+                  record_kinds(kit, FASTER_KIND_WRITE));
+        CHECK_U64(samples_of(kit, FASTER_FLOG_TIMED_DEVICE_SYNC),
+                  record_kinds(kit, FASTER_KIND_SYNC));
+    }
+    CHECK_INT(faster_flog_histogram(kit->log, 0, &histogram), -EINVAL);
+    CHECK_INT(
+        faster_flog_histogram(kit->log, FASTER_FLOG_TIMED_DEVICE_SYNC + 1, &histogram),
+        -EINVAL);
+    kit_free(kit);
+}
+
 HARNESS_MAIN(TEST(d1_durable_when_it_returns), TEST(d1_up_to_an_address),
              TEST(d1_nothing_to_commit), TEST(l5_ends_are_ends_of_sectors),
              TEST(l5_every_distance_to_the_end), TEST(d1_commits_share_a_sync),
              TEST(d1_a_timeout_loses_nothing), TEST(d1_several_in_flight),
              TEST(records_carry_a_cookie), TEST(records_carry_what_is_attached),
-             TEST(records_of_the_largest_kind), TEST(records_in_small_pages))
+             TEST(records_of_the_largest_kind), TEST(records_in_small_pages),
+             TEST(each_commit_is_timed))

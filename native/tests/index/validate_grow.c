@@ -303,7 +303,7 @@ static void g0_a_refused_growth_changes_nothing(void) {
     CHECK(current(kit) == table && table_next(table) == NULL, "the table has changed");
     check_all(kit, &user, BUCKETS * INDEX_LOAD * 2);
     kit_check_budget(kit);
-    kit->index.limit = UINT64_MAX;
+    index_allow(&kit->index, UINT64_MAX);
     CHECK_INT(index_grow(&kit->index), FASTER_OK);
     kit_grown(kit);
     CHECK_U64(current(kit)->mask + 1, 2 * BUCKETS);

@@ -200,7 +200,7 @@ static void i3_actions_in_any_order_only_raise_the_safe_one(void) {
  * not make read-only what is yet to be reserved. */
 static void i6_a_shift_during_a_failing_turn_stays_below_the_tail(void) {
     begin();
-    budget.limit = budget_used(&budget); /* this page and no other */
+    budget_allow(&budget, budget_used(&budget)); /* this page and no other */
     uint64_t tail = append();
     uint64_t crossing =
         atomic_fetch_add_explicit(&hlog.tail, 4000, memory_order_seq_cst);

@@ -69,7 +69,7 @@ static void full_loses_nothing_and_changes_go_on(void) {
         CHECK(count > 500, "%" PRIu64, count);
         expect_filled(session, kind, count, 60);
         uint64_t used = budget_used(&kv->budget);
-        CHECK(used <= kv->budget.limit, "%" PRIu64, used);
+        CHECK(used <= budget_limit(&kv->budget), "%" PRIu64, used);
         for (uint64_t number = 0; number < count; number += 7) {
             struct kit_bytes key = kit_key(kind, number);
             struct kit_bytes other = kit_value(kind, number + 1, 60);
@@ -104,7 +104,7 @@ static void full_refuses_what_must_be_copied(void) {
             fill_rest(session); /* a tombstone is smaller than the record it hides */
         }
         /* It may be the index that found no room, and a page is left. */
-        kv->budget.limit = budget_used(&kv->budget);
+        budget_allow(&kv->budget, budget_used(&kv->budget));
         struct faster_kv_stats before = kit_stats(kv);
         for (int region = 0; region < 2; region++) {
             if (region == 0) {
@@ -202,7 +202,7 @@ static void full_index_refuses_new_keys_only(void) {
     uint64_t refused = 0;
     uint64_t key = 0;
     CHECK_U64(overflow_take(pool, false), 1); /* the pool's first part is to be had */
-    kv->budget.limit = budget_used(&kv->budget);
+    budget_allow(&kv->budget, budget_used(&kv->budget));
     for (uint64_t i = 0; i < KEYS; i++) {
         key = kit_crowded(kv, KIT_WORD, key + 1, FEW);
         uint64_t tail = hlog_tail(&kv->log);

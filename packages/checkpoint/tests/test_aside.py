@@ -11,8 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from disk_kit import opened
 from memory_files import MemoryFiles
-from test_store import opened
 
 import pyfaster
 from pyfaster_checkpoint._ahead import Ahead, First

@@ -73,6 +73,7 @@ def names_of(two: Two) -> list[str]:
     return sorted(two.files.places[two.newer.token])
 
 
+@pytest.mark.once
 @pytest.mark.fault("F32", "F33", "F34", "F36")
 @pytest.mark.parametrize("kind", ["snapshot", "incremental", "fold-over"])
 def test_every_byte_flipped(kind: str) -> None:
@@ -87,6 +88,7 @@ def test_every_byte_flipped(kind: str) -> None:
             two.check(files, name)
 
 
+@pytest.mark.once
 @pytest.mark.fault("F42")
 @pytest.mark.parametrize("kind", ["snapshot", "incremental", "fold-over"])
 def test_every_cut(kind: str) -> None:

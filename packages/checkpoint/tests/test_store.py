@@ -8,52 +8,10 @@ from random import Random
 from typing import Any
 
 import pytest
+from disk_kit import opened
 from memory_files import MemoryFiles
 
-import pyfaster
 from pyfaster.errors import CorruptionError, FasterError
-
-SETTINGS: dict[str, Any] = {
-    "key": int,
-    "value": int,
-    "memory": "2MiB",
-    "page_size": 4096,
-    "checkpoint_on_close": False,
-    "keep_checkpoints": 20,
-}
-
-
-class Disk:
-    """A device in memory whose bytes stay when it is closed."""
-
-    def __init__(self, data: bytearray) -> None:
-        self.data = data
-
-    def read(self, offset: int, buffer: memoryview, /) -> int:
-        """Read."""
-        piece = self.data[offset : offset + len(buffer)]
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def write(self, offset: int, buffer: memoryview, /) -> int:
-        """Write."""
-        self.data.extend(bytes(max(offset - len(self.data), 0)))
-        self.data[offset : offset + len(buffer)] = buffer
-        return len(buffer)
-
-    def sync(self) -> None:
-        """Nothing to do."""
-
-    def truncate_before(self, offset: int, /) -> None:
-        """Nothing to do."""
-
-    def close(self) -> None:
-        """Nothing to do."""
-
-
-def opened(data: bytearray, files: MemoryFiles, **more: Any) -> Any:
-    """Open a store on such bytes and files."""
-    return pyfaster.open(device=Disk(data), checkpoints=files, **{**SETTINGS, **more})
 
 
 def work(session: Any, state: dict[int, int], random: Random, count: int) -> None:
@@ -147,6 +105,7 @@ class Two:
             return type(error).__name__
 
 
+@pytest.mark.once
 @pytest.mark.fault("F32", "F33", "F34", "F36")
 @pytest.mark.parametrize("kind", ["snapshot", "incremental", "fold-over"])
 def test_flipped_bits_in_the_files(kind: str) -> None:
@@ -163,6 +122,7 @@ def test_flipped_bits_in_the_files(kind: str) -> None:
             assert token == (two.newer if name == "index.dat" else two.older), name
 
 
+@pytest.mark.once
 @pytest.mark.fault("F31")
 @pytest.mark.parametrize("kind", ["snapshot", "fold-over"])
 def test_flipped_bits_in_the_log(kind: str) -> None:

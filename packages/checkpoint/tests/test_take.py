@@ -109,6 +109,7 @@ def attempt(keeper: Keeper, engine: FakeCheckpoint, kind: str) -> Exception | No
     return None
 
 
+@pytest.mark.once
 @pytest.mark.fault("F10", "F11", "F12", "F16")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("kind", ["snapshot", "incremental", "fold-over", "index"])

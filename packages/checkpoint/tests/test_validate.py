@@ -45,6 +45,7 @@ def test_a_good_one_has_no_findings(kind: str) -> None:
     assert mine.events == []
 
 
+@pytest.mark.once
 @pytest.mark.fault("F32", "F33", "F34")
 @pytest.mark.parametrize("kind", ["snapshot", "incremental", "index"])
 def test_a_deep_look_finds_every_byte(kind: str) -> None:

@@ -152,6 +152,7 @@ def test_swapped_files(store: Path, tmp_path: Path) -> None:
             shutil.rmtree(place)
 
 
+@pytest.mark.once
 @pytest.mark.fault("F31", "F32", "F33", "F34")
 def test_any_flipped_bit_is_found(store: Path) -> None:
     """Bits at random places of all files: each is found in its file, with its place
@@ -311,6 +312,7 @@ def test_a_hostile_directory(store: Path, tmp_path: Path) -> None:
     assert any("..odd" in note for note in verify(place).notes)
 
 
+@pytest.mark.once
 @pytest.mark.fault("F86", "F87", "F91")
 def test_manifests_that_lie(store: Path) -> None:
     """Manifests with a right checksum and numbers that make no sense give findings or

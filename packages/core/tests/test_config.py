@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -13,15 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pyfaster
-from pyfaster._config import (
-    Settings,
-    StoreConfig,
-    derive_page_size,
-    index_bytes_for,
-    make_config,
-    parse_size,
-    show_size,
-)
+from pyfaster._config import Settings, StoreConfig
+from pyfaster._config_layers import resolve
+from pyfaster._sizes import derive_page_size, index_bytes_for, parse_size, show_size
 from pyfaster.errors import ConfigError
 from pyfaster.testing import MemoryDevice
 
@@ -76,7 +69,9 @@ def test_shown_sizes_read_back(size: int) -> None:
     if shown.endswith("iB"):
         assert parse_size(shown) == size
     else:
-        assert int(shown.removesuffix(" bytes").replace(",", "")) == size
+        assert (
+            int(shown.removesuffix("s").removesuffix(" byte").replace(",", "")) == size
+        )
 
 
 @pytest.mark.parametrize(
@@ -193,51 +188,19 @@ def test_settings_and_model_agree() -> None:
     assert set(get_type_hints(Settings)) == set(StoreConfig.model_fields)
 
 
-def test_a_toml_file_gives_settings(tmp_path: Path) -> None:
-    """A TOML file's top-level keys are settings; keywords win over it."""
-    file = tmp_path / "pyfaster.toml"
-    file.write_text('memory = "64MiB"\nsessions_max = 9\n')
-    for path in (file, str(file)):
-        config = make_config(path, {"sessions_max": 5})
-        assert (config.memory, config.sessions_max) == (64 * MIB, 5)
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ('memory = "64MiB"\nmemry = 1\n', "did you mean 'memory'?"),
-        ("memory = \n", "pyfaster.toml"),
-        ('[store]\nmemory = "1MiB"\n', "store"),
-    ],
-)
-def test_a_wrong_toml_file_is_named(tmp_path: Path, content: str, said: str) -> None:
-    """What is wrong in a file is an error that names the file."""
-    file = tmp_path / "pyfaster.toml"
-    file.write_text(content)
-    with pytest.raises(ConfigError, match=r"pyfaster\.toml") as caught:
-        make_config(file, {})
-    assert said in str(caught.value)
-
-
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    """A config file that is not there is a ConfigError with its path."""
-    with pytest.raises(ConfigError, match=r"absent\.toml"):
-        make_config(tmp_path / "absent.toml", {})
-
-
 def test_keywords_win_and_the_page_size_is_derived_anew() -> None:
     """Overriding memory also changes a page size that nobody gave."""
     base = StoreConfig(memory="1GiB")
-    assert make_config(base, {"memory": "1MiB"}).page_size == 65536
-    assert make_config(base, {}) is base
-    assert make_config({"memory": "1GiB"}, {"memory": None}).memory is None
+    assert resolve(base, {"memory": "1MiB"}).config.page_size == 65536
+    assert resolve(base, {}, environ={}).config is base
+    assert resolve({"memory": "1GiB"}, {"memory": None}).config.memory is None
 
 
 @pytest.mark.parametrize("config", [5, [], {1: 2}])
 def test_what_is_no_configuration_is_refused(config: Any) -> None:
     """config= takes a StoreConfig, a mapping or a path, and says so."""
     with pytest.raises(ConfigError):
-        make_config(config, {})
+        resolve(config, {})
 
 
 @pytest.mark.parametrize("size", ["32MiB", "512MiB", "1GiB"])
@@ -265,7 +228,7 @@ def test_a_page_size_of_nothing_is_derived(size: int | None) -> None:
     config = StoreConfig(memory="64MiB", page_size=size)
     assert config == StoreConfig(memory="64MiB")
     assert config.on_device().page_size == MIB
-    assert make_config(config, {"memory": "1MiB"}).page_size == 65536
+    assert resolve(config, {"memory": "1MiB"}).config.page_size == 65536
 
 
 @given(st.integers(1 << 20, 1 << 40))

@@ -15,7 +15,7 @@ import pyfaster
 from pyfaster._home import Home
 from pyfaster.events import WritesResumed, WritesStopped
 from pyfaster.protocols import DeviceFailure
-from pyfaster.testing import MemoryDevice
+from pyfaster.testing import EventRecorder, MemoryDevice
 
 
 class Shelf:
@@ -105,42 +105,28 @@ def test_what_a_read_raised_is_kept() -> None:
         assert store[1] == 1
 
 
-class Listener:
-    """A plugin that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.events: list[object] = []
-
-    @pyfaster.hookimpl
-    def pyfaster_event(self, event: object) -> None:
-        self.events.append(event)
-
-
 @pytest.mark.fault("F06")
 @pytest.mark.fault("F79")
 def test_writes_that_stop_and_go_on_are_told() -> None:
     """Plugins are told once that writing has stopped, why and where, and of its end."""
-    shelf, listener = Shelf(), Listener()
-    pyfaster.register(listener, name="listener")
-    try:
+    shelf = Shelf()
+    with EventRecorder() as told:
         with opened(shelf) as store:
             store[1] = 1
             shelf.wrong["write"] = OSError(errno.EIO, "on purpose")
             with pytest.raises(pyfaster.DeviceError):
                 store.flush()
-            store.stats()
+            (stopped,) = told.wait_for(WritesStopped)
             tail = store.stats().address_tail
-            (stopped,) = listener.events
-            assert isinstance(stopped, WritesStopped)
             assert (stopped.store, stopped.errno) == (store.name, errno.EIO)
             assert stopped.message == os.strerror(errno.EIO)
             assert stopped.start < stopped.end <= tail
             shelf.wrong.clear()
             store.flush()
-            store.stats()
-        assert listener.events == [stopped, WritesResumed(store.name)]
-    finally:
-        pyfaster.unregister("listener")
+            told.wait_for(WritesResumed)
+        kinds = (WritesStopped, WritesResumed)
+        found = [one for one in told.events if isinstance(one, kinds)]
+    assert found == [stopped, WritesResumed(store.name)]
 
 
 def test_a_cause_is_the_last_write_of_those_bytes() -> None:

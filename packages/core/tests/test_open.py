@@ -94,8 +94,13 @@ def test_settings_reach_the_store() -> None:
 def test_a_config_is_taken_in_every_form(tmp_path: Path) -> None:
     """A StoreConfig, a mapping and a TOML file say the same; keywords win."""
     file = tmp_path / "pyfaster.toml"
-    file.write_text("sessions_max = 7\n")
-    forms: list[Any] = [pyfaster.StoreConfig(sessions_max=7), {"sessions_max": 7}, file]
+    file.write_text("[sessions]\nmax = 7\n")
+    forms: list[Any] = [
+        pyfaster.StoreConfig(sessions_max=7),
+        {"sessions_max": 7},
+        {"sessions": {"max": 7}},
+        file,
+    ]
     for config in forms:
         with pyfaster.open(config=config) as store:
             assert store.config.sessions_max == 7

@@ -78,3 +78,13 @@ def names(place: Path) -> list[str]:
 def descriptors() -> int:
     """How many descriptors this process has."""
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - no path is wanted
+
+
+def crc32c(data: bytes) -> int:
+    """Compute CRC-32C bit by bit, as the standard words it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF

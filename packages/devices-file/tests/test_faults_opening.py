@@ -96,6 +96,7 @@ def attempt(place: Path, rules: list[Rule], direct: bool) -> int | Faults:
     return faults
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "call",
     [

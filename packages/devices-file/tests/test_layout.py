@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from file_kit import HEADER, SEGMENT, STORE, names, pattern, probe, segment
+from file_kit import HEADER, SEGMENT, STORE, crc32c, names, pattern, probe, segment
 
 from pyfaster.errors import DeviceError
 
@@ -19,16 +19,6 @@ GOLDEN = bytes.fromhex(
     "50594653 45470d0a 01000000 00100000 efcdab89 67452301"
     "00000300 00000000 00000100 00000000 05000000 00000000"
 )
-
-
-def crc32c(data: bytes) -> int:
-    """Compute CRC-32C bit by bit, as the standard words it."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
 
 
 def test_the_checksum_is_crc32c() -> None:

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from file_kit import SEGMENT, names, pattern, probe, segment
-from test_layout import crc32c
+from file_kit import SEGMENT, crc32c, names, pattern, probe, segment
 
 from pyfaster.errors import (
     ConfigError,

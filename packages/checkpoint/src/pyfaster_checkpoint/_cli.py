@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-The subcommands `pyfaster checkpoints` and `pyfaster verify`.
+The subcommand `pyfaster checkpoints`.
 
 All but `prune` only read, take no lock, and may be used while the store is open
 elsewhere. Exit status: 0 when all is well; 1 when something is damaged or there is
@@ -39,7 +39,7 @@ from pyfaster_checkpoint._keeper import Keeper
 from pyfaster_checkpoint._manifest import members_of
 from pyfaster_checkpoint._retention import removable
 from pyfaster_checkpoint._validate import validate
-from pyfaster_checkpoint._verify import is_store, place_of, verify
+from pyfaster_checkpoint._verify import is_store, place_of
 
 WRONG = 1
 
@@ -191,26 +191,6 @@ def let_go(
         keeper.close()
 
 
-def verify_(directory: Directory, as_json: AsJson = False) -> None:
-    """
-    Look through all of a store: its log, its checkpoints, and whether they agree.
-
-    Every record from the log's beginning to a checkpoint's end is verified, every
-    checkpoint is read in full, and each copy of the index is compared with the log.
-    Nothing is changed, and the store may be open meanwhile. The exit status is 1 when
-    something is wrong, or there is no checkpoint.
-    """
-    expect_store(directory)
-    with _tables.progress(hidden=as_json) as notice:
-        report = verify(directory, notice)
-    if as_json:
-        typer.echo(json.dumps({**asdict(report), "ok": report.ok}, indent=2))
-    else:
-        _tables.show_store(report, Console(markup=False))
-    if not report.ok:
-        raise typer.Exit(WRONG)
-
-
 # --- what they share ----------------------------------------------------------------
 
 
@@ -296,6 +276,6 @@ def write(directory: Path, **members: Any) -> None:
 
 
 #: Name to subcommand; what the hook `pyfaster_cli` gives.
-COMMANDS: dict[str, Any] = {"checkpoints": app, "verify": verify_}
+COMMANDS: dict[str, Any] = {"checkpoints": app}
 
 __all__ = ["COMMANDS"]

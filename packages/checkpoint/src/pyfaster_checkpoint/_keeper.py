@@ -407,6 +407,14 @@ class Keeper:
         """
         return Every(seconds, call, failed)
 
+    def go_by(self, *, keep: int, keep_for: float | None, timeout: float) -> None:
+        """
+        Go by other settings from now on.
+        """
+        self._settings = replace(
+            self._settings, keep=keep, keep_for=keep_for, timeout=timeout
+        )
+
     def close(self) -> None:
         """
         End; the files are closed, too. A second call does nothing.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-What this distribution tells pyfaster: who takes checkpoints and recovers from them, and
-the subcommands that look at them.
+What this distribution tells pyfaster: who takes checkpoints and recovers from them, the
+subcommand that looks at them, and who can read what a store's directory holds.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from pyfaster.checkpoints import CheckpointFiles, CheckpointSettings
 from pyfaster.hookspecs import hookimpl
+from pyfaster.protocols import Inspector
 from pyfaster_checkpoint._files import DiskFiles
 from pyfaster_checkpoint._keeper import Keeper
 
@@ -48,8 +49,18 @@ def pyfaster_checkpoint_provider() -> Coordinator:
 @hookimpl
 def pyfaster_cli() -> Mapping[str, Any]:
     """
-    Give the subcommands, which only the command loads.
+    Give the subcommand, which only the command loads.
     """
     from pyfaster_checkpoint._cli import COMMANDS
 
     return COMMANDS
+
+
+@hookimpl
+def pyfaster_inspectors() -> list[Inspector]:
+    """
+    Give who reads a store's directory.
+    """
+    from pyfaster_checkpoint._inspector import StoreInspector
+
+    return [StoreInspector()]

@@ -36,9 +36,9 @@ def show_list(
     table.columns[3].justify = "right"
     for info in infos:
         kind = f"{info.kind}\nversion {info.version}" if info.kind else "-"
-        when, size = _when(info.created), f"{info.size:,}"
+        taken, size = when(info.created), f"{info.size:,}"
         state = _state(info, info.token in left)
-        table.add_row(f"{info.token}\n{state}", kind, when, size)
+        table.add_row(f"{info.token}\n{state}", kind, taken, size)
     console.print(table)
     for info in infos:
         if info.damage:
@@ -64,7 +64,10 @@ def _state(info: CheckpointInfo, left: bool) -> str:
     return state + (", pinned" if info.pinned else "")
 
 
-def _when(seconds: float) -> str:
+def when(seconds: float) -> str:
+    """
+    Give a time as people read it.
+    """
     if not 0 < seconds < 1 << 34:
         return "-"
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
@@ -93,7 +96,7 @@ def show_one(entry: Entry, console: Console) -> None:
         "state": _state(info, entry.is_left),
         "version": info.version,
         "sequence": info.sequence,
-        "taken": _when(info.created),
+        "taken": when(info.created),
         "based on": info.parent or "-",
         "bytes": f"{info.size:,}",
         "cookie": ascii(info.cookie),
@@ -221,4 +224,5 @@ __all__ = [
     "show_reports",
     "show_rest",
     "show_store",
+    "when",
 ]

@@ -205,7 +205,7 @@ class Take:
         self.phases[self._phase] = self.phases.get(self._phase, 0.0) + now - self._since
         self._phase, self._since = phase, now
         if self._progress is not None and phase != "rest":
-            self._progress(Progress(phase))
+            self._progress(Progress(phase, token=self.token))
 
     def _stream(self, name: str) -> None:
         """
@@ -233,7 +233,7 @@ class Take:
                 break
             pump.put(buffer[:count])
             if self._progress is not None:
-                self._progress(Progress(self._phase, pump.size))
+                self._progress(Progress(self._phase, pump.size, token=self.token))
         return FileEntry(name, pump.size, pump.hash())
 
     @cached_property

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyfaster._builtin_codecs import Bytes, UInt64
+from pyfaster._histogram import Histogram
 from pyfaster._merges import native_merge
 from pyfaster._open import open
 from pyfaster._pending import PENDING, Completed
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from pyfaster._async import AsyncSession
     from pyfaster._config import StoreConfig
     from pyfaster._device_access import announce, open_device
+    from pyfaster._opened import log_closed, log_opened, opened
     from pyfaster._plugins import load_plugins, register, unregister
     from pyfaster.checkpoints import CheckpointInfo, RecoveryReport
     from pyfaster.hookspecs import DeviceScheme, hookimpl
@@ -81,7 +83,10 @@ _LAZY = {
     "announce": "pyfaster._device_access",
     "hookimpl": "pyfaster.hookspecs",
     "load_plugins": "pyfaster._plugins",
+    "log_closed": "pyfaster._opened",
+    "log_opened": "pyfaster._opened",
     "open_device": "pyfaster._device_access",
+    "opened": "pyfaster._opened",
     "register": "pyfaster._plugins",
     "unregister": "pyfaster._plugins",
 }
@@ -133,6 +138,7 @@ __all__ = [
     "FasterKv",
     "ForkedError",
     "HashChoice",
+    "Histogram",
     "InterfaceMismatchError",
     "KeyTooLargeError",
     "LogAddressError",
@@ -164,9 +170,12 @@ __all__ = [
     "announce",
     "hookimpl",
     "load_plugins",
+    "log_closed",
+    "log_opened",
     "native_merge",
     "open",
     "open_device",
+    "opened",
     "register",
     "unregister",
 ]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyfaster import _hot
 from pyfaster._cabi_devices import check, config_of, fields_of, table_at
+from pyfaster._cabi_figures import histogram_of, timed_by
 from pyfaster._flog_values import (
     DAMAGES,
     Commit,
@@ -28,6 +29,8 @@ from pyfaster.errors import error_for
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from pyfaster._histogram import Histogram
 
 OK = int(lib.FASTER_OK)
 NOT_FOUND = int(lib.FASTER_NOT_FOUND)
@@ -255,6 +258,21 @@ def flog_stats(log: int) -> dict[str, int]:
     figures = fields_of(stats)
     del figures["size"]
     return figures
+
+
+_TIMED = timed_by("faster_flog_timed", "FASTER_FLOG_TIMED_")
+
+
+def flog_histograms(log: int) -> dict[str, Histogram]:
+    """
+    Take all histograms of a log, by the names of `enum faster_flog_timed`.
+    """
+    taken = ffi.new("struct faster_histogram *")
+    found = {}
+    for number, name in _TIMED.items():
+        check(lib.faster_flog_histogram(_log(log), number, taken), "taking figures")
+        found[name] = histogram_of(taken)
+    return found
 
 
 # --- what outlives a crash ----------------------------------------------------------

@@ -140,12 +140,16 @@ class CoreCheckpoint:
 
     Args:
         life: Of which store.
+
+    Attributes:
+        kind: What is taken; "" before `begin`.
     """
 
     def __init__(self, life: Life) -> None:
         self._life = life
         self._handle: Any = None
         self._captured: dict[int, int] | None = None
+        self.kind = ""
         self.unit = life.unit
         self.page_size = life.page_size
         self.read_room = max(_ROOM, 2 * life.page_size) + _ROOM_BESIDE
@@ -173,6 +177,7 @@ class CoreCheckpoint:
             CheckpointBusyError: One is under way.
         """
         self._refuse_end()
+        self.kind = kind
         self._life.drop_gone()
         try:
             self._handle = cabi.checkpoint_begin(

@@ -156,11 +156,14 @@ class Progress:
         done: Bytes that have been moved in this phase.
 
         total: Bytes that there will be; 0 when that is not known.
+
+        token: The name of the checkpoint; "" when it has none, or is not said.
     """
 
     phase: str
     done: int = 0
     total: int = 0
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ is asked of it, what plugins are told, and what a store without one answers.
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pyfaster._cabi import CLOSED
+from pyfaster._phases import Phases
 from pyfaster._read_only import refuse
 from pyfaster.errors import (
     CheckpointBusyError,
@@ -26,7 +28,7 @@ from pyfaster.errors import (
     error_for,
     pip_line,
 )
-from pyfaster.events import CheckpointFailed, CheckpointTaken
+from pyfaster.events import CheckpointFailed, CheckpointTaken, StoreEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +56,7 @@ class StoreCheckpoints:
     _durability: Durability | None
     _lock: threading.RLock
     _sessions: Any
+    _no_background: weakref.finalize[..., Any] | None = None
 
     @abstractmethod
     def _refuse_fork(self, what: str) -> None: ...
@@ -66,6 +69,9 @@ class StoreCheckpoints:
         """
         Tell plugins something.
         """
+
+    @abstractmethod
+    def _tell_event(self, event: StoreEvent) -> None: ...
 
     # --- taking ---------------------------------------------------------------------
 
@@ -176,15 +182,21 @@ class StoreCheckpoints:
         """
         Take one and tell the plugins of it.
         """
+        phases = Phases(self.name, self._tell_event, progress)
         try:
-            info = durability.take(kind, cookie, timeout, progress, last=last)
+            info = durability.take(kind, cookie, timeout, phases, last=last)
         except (CheckpointBusyError, ClosedError):
             raise  # it was not even begun
         except Exception as error:
-            failed = CheckpointFailed(self.name, kind, error)
+            failed = CheckpointFailed(
+                self.name, kind, error, phases.duration_ns, time_ns=time.time_ns()
+            )
             self.tell_plugins("pyfaster_event", event=failed)
             raise
-        self.tell_plugins("pyfaster_event", event=CheckpointTaken(self.name, info))
+        taken = CheckpointTaken(
+            self.name, info, phases.duration_ns, time_ns=time.time_ns()
+        )
+        self.tell_plugins("pyfaster_event", event=taken)
         return info
 
     # --- those that there are -------------------------------------------------------
@@ -397,6 +409,18 @@ class StoreCheckpoints:
         durability.repeater = repeater
         end = weakref.finalize(self, repeater.stop, 0.0)
         end.atexit = False  # the thread keeps no process alive
+        self._no_background = end
+        if durability.closing:  # close() has not seen it
+            end()
+
+    def _end_background(self) -> None:
+        """
+        Take no more checkpoints from time to time; one under way is not waited for.
+        """
+        durability, end = self._durability, self._no_background
+        if durability is not None and end is not None:
+            durability.repeater = self._no_background = None
+            end()
 
 
 __all__ = ["StoreCheckpoints"]

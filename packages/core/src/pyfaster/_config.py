@@ -2,21 +2,22 @@
 """
 The settings of a store: one strict model, whatever way they come in.
 
-Keyword arguments of `pyfaster.open`, a `StoreConfig`, a mapping and a TOML file all end
-in the same validation, and every mistake ends in one `ConfigError` that lists all of
-them. Messages say what to change. This module imports pydantic and is itself imported
-only when a store is opened or `pyfaster.StoreConfig` is asked for.
+Keyword arguments of `pyfaster.open`, a `StoreConfig`, a mapping, the environment and a
+TOML file all end in the same validation, and every mistake ends in one `ConfigError`
+that lists all of them. Messages say what to change. Each setting is written down once,
+here: `In` says in which table of the file it is, and `_config_tables` derives the
+file's models from that. This module imports pydantic and is itself imported only when a
+store is opened or `pyfaster.StoreConfig` is asked for.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
+from typing import Annotated, TypedDict, Unpack
 
 from pydantic import (
     BaseModel,
@@ -25,128 +26,104 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
+from pyfaster._config_words import (
+    Mistake,
+    explain,
+    mistakes_of,
+    once,
+    unknown_setting,
+)
+from pyfaster._sizes import (
+    INDEX_BYTES_MIN,
+    MEMORY_MAX,
+    PAGE_SIZE_MAX,
+    PAGE_SIZE_MIN,
+    PAGES_MIN,
+    READ_CACHE_FROM,
+    SEGMENT_SIZE_DEFAULT,
+    SEGMENT_SIZE_MAX,
+    SIZE_PATTERN,
+    default_memory,
+    derive_device_page_size,
+    derive_page_size,
+    index_bytes_for,
+    parse_size,
+    round_up,
+    show_size,
+)
 from pyfaster.errors import ConfigError
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
-PAGE_SIZE_MIN = 4 << 10
-PAGE_SIZE_MAX = 1 << 30
-#: Used when neither page_size nor memory is given; large pages flush in few requests.
-PAGE_SIZE_DEFAULT = 4 << 20
-#: A budget is cut into at least this many pages, so that most of it is usable.
-PAGES_WANTED = 16
-#: The same for a store on a device, whose pages come and go one by one.
-DEVICE_PAGES_WANTED = 64
-#: Budgets of stores on a device that say none.
-MEMORY_DEFAULT = 1 << 30
-MEMORY_DEFAULT_MIN = 64 << 20
-#: A smaller budget is better spent on the log than on a read cache.
-READ_CACHE_FROM = 256 << 20
-SEGMENT_SIZE_DEFAULT = 1 << 30
-#: The log needs one page to write to and one to move on to.
-PAGES_MIN = 2
-#: What the index starts with when no keys are announced (`index.h`, INDEX_BITS_MIN).
-INDEX_BYTES_MIN = 16 << 10
-#: The index doubles once it holds more keys than this per bucket of 64 bytes.
-KEYS_PER_BUCKET = 4
-BUCKET_BYTES = 64
-MEMORY_MAX = 1 << 47
 SESSIONS_MAX = 4096
 #: A century.
 SECONDS_MAX = 3.2e9
 #: A day: what is waited for longer than that will not come.
 TIMEOUT_MAX_S = 86_400
+#: Of what is allocated by its number; nobody needs more.
+COUNT_MAX = 1 << 20
 
 #: How a checkpoint is called.
 _TOKEN = re.compile("[0-9a-f]{16}-[0-9a-f]{16}")
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|[KMGT]i?B)?\s*", re.IGNORECASE)
-_UNITS = {"b": 1} | {
-    f"{letter}{infix}b": base**power
-    for infix, base in (("", 1000), ("i", 1024))
-    for power, letter in enumerate("kmgt", start=1)
-}
 
 
-def parse_size(size: object) -> object:
+@dataclass(frozen=True, slots=True)
+class In:
     """
-    Give a size in bytes: an int as it is, or a text such as "512MiB".
+    Where the file has a setting.
 
-    Raises:
-        ValueError: The text is not a size, or not a whole number of bytes.
+    Attributes:
+        table: The table.
+
+        key: The name in it; the setting's own when empty.
     """
-    if isinstance(size, bool) or not isinstance(size, str):
-        return size
-    match = _SIZE.fullmatch(size)
-    if match is None:
+
+    table: str
+    key: str = ""
+
+
+def plain_path(path: object) -> object:
+    """
+    A path as a text; anything else as it is.
+    """
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
+def refuse_odd_size(size: int) -> int:
+    """
+    Give a size back that is a power of two.
+    """
+    if size & (size - 1):
         raise ValueError(
-            f"{size!r} is not a size; write bytes as an int, or a number with "
-            'B, KiB, MiB, GiB, TiB (or kB, MB, GB, TB), as in "512MiB"'
+            f"{size} is not a power of two; "
+            f'the nearest is "{show_size(1 << (size.bit_length() - 1))}"'
         )
-    number, unit = match[1], (match[2] or "B").lower()
-    whole, _, decimals = number.partition(".")
-    bytes_, rest = divmod(int(whole + decimals) * _UNITS[unit], 10 ** len(decimals))
-    if rest:
-        raise ValueError(f"{size!r} is not a whole number of bytes")
-    return bytes_
+    return size
 
 
-def show_size(size: int) -> str:
-    """
-    A size as people write it: the largest unit that divides it.
-    """
-    for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
-        if size and size % (1 << power) == 0:
-            return f"{size >> power}{unit}"
-    return f"{size:,} bytes"
-
-
-def derive_page_size(memory: int | None) -> int:
-    """
-    Give the page size for a budget: 4 MiB, less when the budget is small.
-    """
-    if memory is None:
-        return PAGE_SIZE_DEFAULT
-    share = max(memory // PAGES_WANTED, PAGE_SIZE_MIN)
-    return min(PAGE_SIZE_DEFAULT, 1 << (share.bit_length() - 1))
-
-
-def derive_device_page_size(memory: int) -> int:
-    """
-    Give the page size for a budget of which most is on its way to a device.
-
-    More pages than in memory: whole ones are written, evicted and prepared.
-    """
-    share = max(memory // DEVICE_PAGES_WANTED, PAGE_SIZE_MIN)
-    return min(PAGE_SIZE_DEFAULT, 1 << (share.bit_length() - 1))
-
-
-def default_memory() -> int:
-    """
-    Give the budget of a store on a device that says none: 1 GiB, or a quarter of the
-    machine's memory where that is less.
-    """
-    try:
-        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return MEMORY_DEFAULT
-    return min(MEMORY_DEFAULT, max(physical // 4, MEMORY_DEFAULT_MIN))
-
-
-def index_bytes_for(expected_keys: int) -> int:
-    """
-    Give the size of an index that holds so many keys without growing.
-    """
-    buckets = expected_keys // KEYS_PER_BUCKET + 1
-    return max(INDEX_BYTES_MIN, (1 << (buckets - 1).bit_length()) * BUCKET_BYTES)
-
-
-Size = Annotated[int, BeforeValidator(parse_size), Field(strict=True)]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    Field(strict=True),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": SIZE_PATTERN},
+            ]
+        }
+    ),
+]
 Seconds = Annotated[float, Field(ge=0.001, le=SECONDS_MAX)]
+Timeout = Annotated[float, Field(ge=0, le=TIMEOUT_MAX_S)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(strict=True)]
+Switch = (
+    Flag | Annotated[str, BeforeValidator(plain_path), Field(strict=True, min_length=1)]
+)
 
 
 class Settings(TypedDict, total=False):
@@ -174,6 +151,10 @@ class Settings(TypedDict, total=False):
     keep_for: float | None
     read_only: bool
     checkpoint: str | None
+    sample_every: int
+    event_capacity: int
+    socket: bool | str | Path
+    telemetry: bool
 
 
 class StoreConfig(BaseModel):
@@ -232,6 +213,17 @@ class StoreConfig(BaseModel):
 
         checkpoint: With `read_only`, the token of the checkpoint; None for the newest.
 
+        sample_every: One in so many single operations is timed, a power of two; 0 for
+            none.
+
+        event_capacity: How many events wait for whoever listens, a power of two; what
+            comes beyond that is counted and left out.
+
+        socket: Whether tools of this machine may look at the running store: True for a
+            local socket, or its path.
+
+        telemetry: Whether OpenTelemetry's global providers are told of this store.
+
     Raises:
         ConfigError: Settings are unknown, out of range or contradict each other.
 
@@ -240,37 +232,64 @@ class StoreConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    memory: Annotated[Size, Field(gt=0, le=MEMORY_MAX)] | None = None
-    page_size: Size = 0
-    index_fraction: Annotated[float, Field(ge=0.01, le=0.9)] = 0.5
-    expected_keys: Annotated[int, Field(strict=True, ge=0, le=1 << 40)] = 0
-    hash: Annotated[str, Field(strict=True, min_length=1)] = "xxh3"
-    sessions_max: Annotated[int, Field(strict=True, ge=1, le=SESSIONS_MAX)] = (
-        SESSIONS_MAX
+    memory: Annotated[
+        Annotated[Size, Field(gt=0, le=MEMORY_MAX)] | None, In("store")
+    ] = None
+    page_size: Annotated[Size, Field(ge=PAGE_SIZE_MIN, le=PAGE_SIZE_MAX), In("log")] = 0
+    index_fraction: Annotated[float, Field(ge=0.01, le=0.9), In("store")] = 0.5
+    expected_keys: Annotated[int, Field(strict=True, ge=0, le=1 << 40), In("store")] = 0
+    hash: Annotated[Text, Field(min_length=1), In("store")] = "xxh3"
+    sessions_max: Annotated[
+        int, Field(strict=True, ge=1, le=SESSIONS_MAX), In("sessions", "max")
+    ] = SESSIONS_MAX
+    close_timeout: Annotated[Timeout, In("store")] = 30.0
+    durable: Annotated[Flag, In("store")] = True
+    mutable_fraction: Annotated[float, Field(ge=0.01, le=1), In("log")] = 0.9
+    read_cache: Annotated[
+        Annotated[Size, Field(ge=0, le=MEMORY_MAX)] | None, In("log")
+    ] = None
+    segment_size: Annotated[
+        Size, Field(ge=PAGE_SIZE_MIN, le=SEGMENT_SIZE_MAX), In("device")
+    ] = SEGMENT_SIZE_DEFAULT
+    device_options: Annotated[Mapping[str, object], In("device", "options")] = Field(
+        default_factory=dict
     )
-    close_timeout: Annotated[float, Field(ge=0, le=TIMEOUT_MAX_S)] = 30.0
-    durable: Annotated[bool, Field(strict=True)] = True
-    mutable_fraction: Annotated[float, Field(ge=0.01, le=1)] = 0.9
-    read_cache: Annotated[Size, Field(ge=0, le=MEMORY_MAX)] | None = None
-    segment_size: Size = SEGMENT_SIZE_DEFAULT
-    device_options: Mapping[str, object] = Field(default_factory=dict)
-    recover: Annotated[str, Field(strict=True)] = "latest"
-    checkpoint_every: Seconds | None = None
-    checkpoint_on_close: Annotated[bool, Field(strict=True)] = True
-    checkpoint_timeout: Annotated[float, Field(ge=0, le=TIMEOUT_MAX_S)] = 600.0
-    keep_checkpoints: Annotated[int, Field(strict=True, ge=1, le=1 << 20)] = 2
-    keep_for: Seconds | None = None
-    read_only: Annotated[bool, Field(strict=True)] = False
-    checkpoint: Annotated[str, Field(strict=True)] | None = None
+    recover: Annotated[Text, In("checkpoint")] = "latest"
+    checkpoint_every: Annotated[Seconds | None, In("checkpoint", "every")] = None
+    checkpoint_on_close: Annotated[Flag, In("checkpoint", "on_close")] = True
+    checkpoint_timeout: Annotated[Timeout, In("checkpoint", "timeout")] = 600.0
+    keep_checkpoints: Annotated[
+        int, Field(strict=True, ge=1, le=COUNT_MAX), In("checkpoint", "keep")
+    ] = 2
+    keep_for: Annotated[Seconds | None, In("checkpoint")] = None
+    read_only: Annotated[Flag, In("store")] = False
+    checkpoint: Annotated[Text | None, In("checkpoint", "mount")] = None
+    sample_every: Annotated[
+        int, Field(strict=True, ge=0, le=COUNT_MAX), In("observability")
+    ] = 1024
+    event_capacity: Annotated[
+        int, Field(strict=True, ge=16, le=COUNT_MAX), In("observability", "events")
+    ] = 4096
+    socket: Annotated[Switch, In("observability")] = False
+    telemetry: Annotated[Flag, In("observability")] = False
 
     def __init__(self, **settings: Unpack[Settings]) -> None:
-        size = settings.get("page_size", False)
-        if size is None or (size == 0 and size is not False):
-            settings.pop("page_size", None)  # not a size that somebody asks for
         try:
-            super().__init__(**settings)
+            super().__init__(**_asked(settings))
         except ValidationError as error:
-            raise ConfigError(_explain(error.errors())) from None
+            raise ConfigError(explain(_told(error))) from None
+
+    @classmethod
+    def checked(cls, settings: Settings) -> tuple[StoreConfig | None, list[Mistake]]:
+        """
+        The configuration that has these settings, or all that is wrong with them.
+        """
+        config = cls.__new__(cls)
+        try:
+            BaseModel.__init__(config, **_asked(settings))
+        except ValidationError as error:
+            return None, once(mistakes_of(error.errors()))
+        return config, []
 
     @field_validator("page_size", mode="before")
     @classmethod
@@ -280,27 +299,20 @@ class StoreConfig(BaseModel):
             return derive_page_size(memory)
         return size
 
-    @field_validator("page_size")
+    @field_validator("page_size", "segment_size")
     @classmethod
-    def _check_page_size(cls, size: int) -> int:
-        if not PAGE_SIZE_MIN <= size <= PAGE_SIZE_MAX or size & (size - 1):
-            near = min(max(size, PAGE_SIZE_MIN), PAGE_SIZE_MAX)
-            raise ValueError(
-                f"{size} is not a power of two from 4KiB to 1GiB; "
-                f'the nearest is "{show_size(1 << (near.bit_length() - 1))}"'
-            )
-        return size
+    def _check_size(cls, size: int) -> int:
+        return refuse_odd_size(size)
 
-    @field_validator("segment_size")
+    @field_validator("sample_every", "event_capacity")
     @classmethod
-    def _check_segment_size(cls, size: int) -> int:
-        if not PAGE_SIZE_MIN <= size <= MEMORY_MAX or size & (size - 1):
-            near = min(max(size, PAGE_SIZE_MIN), MEMORY_MAX)
+    def _check_power(cls, count: int) -> int:
+        if count & (count - 1):
             raise ValueError(
-                f"{size} is not a power of two from 4KiB on; "
-                f'the nearest is "{show_size(1 << (near.bit_length() - 1))}"'
+                f"{count} is not a power of two; the nearest below is "
+                f"{1 << (count.bit_length() - 1)}"
             )
-        return size
+        return count
 
     @field_validator("recover", "checkpoint")
     @classmethod
@@ -339,27 +351,35 @@ class StoreConfig(BaseModel):
         return full
 
     @model_validator(mode="after")
-    def _check_mount(self) -> StoreConfig:
+    def _check_together(self) -> StoreConfig:
+        sentences = [*self._wrong_mount(), *self._wrong_memory()]
+        if sentences:
+            raise ValueError("\n".join(sentences))
+        return self
+
+    def _wrong_mount(self) -> Iterator[str]:
+        """
+        What contradicts looking at a checkpoint.
+        """
         if self.checkpoint is not None and not self.read_only:
-            raise ValueError(
+            yield (
                 f"checkpoint={self.checkpoint!r} is for read_only=True; to go on from "
                 f"there, give recover={self.checkpoint!r}"
             )
         if self.read_only and "recover" in self.model_fields_set:
-            raise ValueError(
+            yield (
                 "recover= and read_only=True contradict each other; checkpoint= says "
                 "which one is looked at"
             )
         if self.read_only and self.checkpoint_every is not None:
-            raise ValueError(
-                "checkpoint_every= and read_only=True contradict each other"
-            )
-        return self
+            yield "checkpoint_every= and read_only=True contradict each other"
 
-    @model_validator(mode="after")
-    def _check_memory(self) -> StoreConfig:
+    def _wrong_memory(self) -> Iterator[str]:
+        """
+        What the budget cannot hold.
+        """
         if self.memory is None:
-            return self
+            return
         permille = round(self.index_fraction * 1000)
         index = index_bytes_for(self.expected_keys)
         least = max(
@@ -367,16 +387,17 @@ class StoreConfig(BaseModel):
             -(-index // permille) * 1000,  # the core's own rounding
         )
         if self.memory >= least:
-            return self
+            return
         if self.expected_keys and index > INDEX_BYTES_MIN:
-            raise ValueError(
+            yield (
                 f"memory={show_size(self.memory)} with "
                 f"index_fraction={self.index_fraction} cannot hold the index of "
                 f"{show_size(index)} that expected_keys={self.expected_keys} needs; "
                 f"raise memory to {show_size(round_up(least))}, raise index_fraction, "
                 "or expect fewer keys"
             )
-        raise ValueError(
+            return
+        yield (
             f"memory={show_size(self.memory)} cannot hold two pages of "
             f"{show_size(self.page_size)} and the first index of {show_size(index)} "
             f"in its share of {self.index_fraction}; raise memory to at least "
@@ -384,107 +405,42 @@ class StoreConfig(BaseModel):
         )
 
 
-def round_up(size: int) -> int:
+def _asked(settings: Settings) -> Settings:
     """
-    Round a size up to whole KiB, or to whole MiB from there on.
+    Settings without a page size that nobody asks for.
     """
-    unit = 20 if size > 1 << 20 else 10
-    return -(-size >> unit) << unit
+    size = settings.get("page_size", False)
+    if size is None or (size == 0 and size is not False):
+        rest = settings.copy()
+        del rest["page_size"]
+        return rest
+    return settings
 
 
-def _explain(details: list[ErrorDetails]) -> str:
+def _told(error: ValidationError) -> list[str]:
     """
-    One message for all that is wrong with some settings.
+    What is wrong, a sentence for each.
     """
-    lines = [_explain_one(detail) for detail in details]
-    if len(lines) == 1:
-        return lines[0]
-    return f"{len(lines)} settings are wrong:\n  " + "\n  ".join(lines)
+    return [
+        unknown_setting(".".join(one.path), StoreConfig.model_fields)
+        if one.unknown
+        else str(one)
+        for one in once(mistakes_of(error.errors()))
+    ]
 
 
-def _explain_one(detail: ErrorDetails) -> str:
-    """
-    What is wrong with one setting.
-    """
-    name = str(detail["loc"][0]) if detail["loc"] else ""
-    if detail["type"] == "extra_forbidden":
-        return unknown_setting(name)
-    message = detail["msg"].removeprefix("Value error, ")
-    if not name:
-        return message
-    if detail["type"] == "value_error":
-        return f"{name}: {message}"
-    return f"{name}: {message}, found {detail['input']!r}"
-
-
-def unknown_setting(name: str) -> str:
-    """
-    Say that there is no such setting, and which one was meant.
-    """
-    known = sorted(StoreConfig.model_fields)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-    return f"there is no setting {name!r}; {hint}"
-
-
-def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """
-    Read settings from a TOML file: its top-level keys, nothing else.
-
-    Raises:
-        ConfigError: The file cannot be read, or is not TOML.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise ConfigError(
-            f"config file {os.fspath(path)}: {error.strerror}; give the path of a "
-            "TOML file, or a StoreConfig"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config file {os.fspath(path)}: {error}") from error
-
-
-def make_config(
-    config: StoreConfig | Mapping[str, Any] | str | os.PathLike[str] | None,
-    settings: Settings,
-) -> StoreConfig:
-    """
-    Put a configuration and the keyword settings that override it together.
-
-    Args:
-        config: A StoreConfig, a mapping, the path of a TOML file, or None.
-
-        settings: What was given by keyword; wins over `config`.
-
-    Raises:
-        ConfigError: The result is not a valid configuration.
-    """
-    base: dict[str, Any]
-    place = ""
-    if config is None:
-        base = {}
-    elif isinstance(config, StoreConfig):
-        if not settings:
-            return config
-        base = {name: getattr(config, name) for name in config.model_fields_set}
-    elif isinstance(config, Mapping):
-        base = dict(config)
-    elif isinstance(config, (str, os.PathLike)):
-        base = read_config_file(config)
-        place = f"config file {os.fspath(config)}: "
-    else:
-        raise ConfigError(
-            f"config must be a StoreConfig, a mapping or the path of a TOML file, "
-            f"found {type(config).__name__}"
-        )
-    strange = [key for key in base if not isinstance(key, str)]
-    if strange:
-        raise ConfigError(f"names of settings are texts, found {strange[0]!r}")
-    try:
-        return StoreConfig(**{**base, **settings})
-    except ConfigError as error:
-        if not place:
-            raise
-        raise ConfigError(f"{place}{error}") from None
+__all__ = [
+    "COUNT_MAX",
+    "TIMEOUT_MAX_S",
+    "Flag",
+    "In",
+    "Settings",
+    "Size",
+    "StoreConfig",
+    "Text",
+    "index_bytes_for",
+    "parse_size",
+    "plain_path",
+    "refuse_odd_size",
+    "show_size",
+]

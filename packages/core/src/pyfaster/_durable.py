@@ -35,10 +35,10 @@ from pyfaster.errors import (
 )
 
 if TYPE_CHECKING:
+    from pyfaster._phases import Phases
     from pyfaster.checkpoints import (
         CheckpointInfo,
         CheckpointKeeper,
-        ProgressCall,
         RecoveryReport,
         Repeater,
     )
@@ -137,7 +137,7 @@ class Durability:
         kind: str,
         cookie: bytes,
         timeout: float,
-        progress: ProgressCall | None,
+        phases: Phases,
         *,
         last: bool = False,
     ) -> CheckpointInfo:
@@ -151,7 +151,7 @@ class Durability:
 
             timeout: For waiting and taking together.
 
-            progress: Likewise.
+            phases: Are told how far it is.
 
             last: It is the one on close.
 
@@ -167,13 +167,15 @@ class Durability:
                 raise self._closed()
             updates, forgotten = self._updates(), self._forgotten
             engine = CoreCheckpoint(self.life)
+            phases.begin(engine)
             left = max(0.0, deadline - time.monotonic())
             try:
                 info = self.keeper.take(
-                    engine, kind, cookie=cookie, timeout=left, progress=progress
+                    engine, kind, cookie=cookie, timeout=left, progress=phases
                 )
             finally:
                 engine.end(False)
+            phases.finish()
             if info.kind != "index":
                 self._saved, self._dropped = updates, forgotten
                 self.life.commits.failure = None

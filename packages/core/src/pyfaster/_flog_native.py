@@ -20,6 +20,8 @@ from pyfaster.errors import SessionBusyError
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from pyfaster._histogram import Histogram
+
 
 class NativeLog(LogLifetime):
     """
@@ -453,6 +455,12 @@ class NativeLog(LogLifetime):
         Units: bytes, and counts since the log was opened.
         """
         return cabi.flog_stats(self.address)
+
+    def histograms(self) -> dict[str, Histogram]:
+        """
+        Take how long things took, by the names of `enum faster_flog_timed`.
+        """
+        return cabi.flog_histograms(self.address)
 
 
 __all__ = ["NativeLog"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from pyfaster import _cabi
 from pyfaster._home import Directory, Home
+from pyfaster._opened import remember
 from pyfaster._store import FasterKv
 from pyfaster.errors import (
     KEY_SIZE_MAX,
@@ -31,6 +32,7 @@ from pyfaster.protocols import (
 
 if TYPE_CHECKING:
     from pyfaster._config import Settings, StoreConfig
+    from pyfaster._config_check import Asked
     from pyfaster._durable import Durability
     from pyfaster.checkpoints import CheckpointFiles
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     PathLike = str | os.PathLike[str]
     DeviceLike = str | NativeDevice | PythonDevice
     CheckpointsLike = PathLike | CheckpointFiles
+    PluginSettings = Mapping[str, Mapping[str, Any]]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -64,6 +67,7 @@ def open(
     device: DeviceLike | None = None,
     checkpoints: CheckpointsLike | None = None,
     config: ConfigLike | None = None,
+    plugins: PluginSettings | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[bytes, bytes]: ...
 @overload
@@ -74,6 +78,7 @@ def open(
     device: DeviceLike | None = None,
     checkpoints: CheckpointsLike | None = None,
     config: ConfigLike | None = None,
+    plugins: PluginSettings | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[K, bytes]: ...
 @overload
@@ -84,6 +89,7 @@ def open(
     device: DeviceLike | None = None,
     checkpoints: CheckpointsLike | None = None,
     config: ConfigLike | None = None,
+    plugins: PluginSettings | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[bytes, V]: ...
 @overload
@@ -95,6 +101,7 @@ def open(
     device: DeviceLike | None = None,
     checkpoints: CheckpointsLike | None = None,
     config: ConfigLike | None = None,
+    plugins: PluginSettings | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[K, V]: ...
 @overload
@@ -106,6 +113,7 @@ def open(
     device: DeviceLike | None = None,
     checkpoints: CheckpointsLike | None = None,
     config: ConfigLike | None = None,
+    plugins: PluginSettings | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[Any, Any]: ...
 def open(
@@ -116,6 +124,7 @@ def open(
     device: DeviceLike | None = None,
     checkpoints: CheckpointsLike | None = None,
     config: ConfigLike | None = None,
+    plugins: PluginSettings | None = None,
     **settings: Unpack[Settings],
 ) -> FasterKv[Any, Any]:
     """
@@ -137,7 +146,10 @@ def open(
             "checkpoints"; a device itself has none unless this says. An object is
             closed with the store.
 
-        config: A `StoreConfig`, a mapping, or the path of a TOML file.
+        config: A `StoreConfig`, a mapping, or the path of a TOML file. What variables
+            `PYFASTER__TABLE__KEY` of the environment say wins over a file.
+
+        plugins: Settings of plugins, by table; win over `config`.
 
         **settings: Any setting of `StoreConfig`; wins over `config`.
 
@@ -169,7 +181,11 @@ def open(
     ...     store.rmw("apples", 2, merge="add")
     5
     """
-    return _open(path, key, value, device, checkpoints, config, settings)
+    # Slow to import; a program that opens nothing does not pay for it.
+    from pyfaster._config_layers import resolve
+
+    asked = resolve(config, settings, plugins)
+    return _open(path, key, value, device, checkpoints, asked)
 
 
 def _open(
@@ -178,20 +194,19 @@ def _open(
     value: object,
     device: DeviceLike | None,
     checkpoints: CheckpointsLike | None,
-    config: ConfigLike | None,
-    settings: Settings,
+    asked: Asked,
 ) -> FasterKv[Any, Any]:
-    # Slow to import; a program that opens nothing does not pay for it.
-    from pyfaster._config import make_config
     from pyfaster._registry import registry
-    from pyfaster._resolve import codec_for, hash_for
+    from pyfaster._resolve import codec_for, hash_for, observer_for
 
-    full = make_config(config, settings)
+    full = asked.config
+    if full.socket or full.telemetry:
+        observer_for(full, registry=registry)
     key_codec = codec_for(key, role="key", registry=registry)
     value_codec = codec_for(value, role="value", registry=registry)
     number = hash_for(full.hash, registry=registry)
     request = Request(full, key_codec, value_codec, number)
-    place = _place_of(path, device)
+    place = _place_of(path, device, asked.scheme)
     if is_durable(full, place, checkpoints):
         from pyfaster._open_durable import open_durable  # not everybody needs it
 
@@ -209,6 +224,7 @@ def _open(
         value_codec=value_codec,
         durability=opened.durability,
     )
+    store._plugin_settings = asked.plugins
     _announce(store)
     return store
 
@@ -302,17 +318,28 @@ def _announce(store: FasterKv[Any, Any]) -> None:
     Begin a store, and tell plugins of it; where a warning is made an error, the store
     is closed.
     """
+    remember(store)
     try:
         store.tell_plugins("pyfaster_store_opened")
+        store._listen_if_heard()
         store._begin()
     except BaseException:
         store.close(0, checkpoint=False)
         raise
 
 
-def _place_of(path: object, device: object) -> tuple[Any, str] | None:
+def _place_of(
+    path: object, device: object, usual: str | None
+) -> tuple[Any, str] | None:
     """
     Who keeps the store's log, and where; None for a store in memory.
+
+    Args:
+        path: As in `open`.
+
+        device: Likewise.
+
+        usual: The scheme where neither says one; "file" when None.
     """
     from pyfaster._registry import registry
     from pyfaster._resolve import device_for
@@ -333,7 +360,7 @@ def _place_of(path: object, device: object) -> tuple[Any, str] | None:
             "device's scheme as a text"
         )
     where = os.fspath(path)
-    scheme = device or "file"
+    scheme = device or usual or "file"
     match = _SCHEME.match(where) if isinstance(path, str) else None
     if match is not None:
         scheme = match[1].lower()
@@ -449,6 +476,8 @@ def open_core(
             expected_keys=config.expected_keys,
             index_permille=round(config.index_fraction * 1000),
             sessions_max=config.sessions_max,
+            event_capacity=config.event_capacity,
+            sample_every=config.sample_every,
         )
     except BaseException as error:
         home.close()

@@ -17,6 +17,7 @@ import errno
 import os
 import secrets
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -278,6 +279,7 @@ class _Opening:
             }
         home = self._open_device(config, store_id, generations[-1][1], plan is None)
         kv = open_core(self.request, config, sizes, home, generations, **recovery)
+        began = time.monotonic_ns()
         try:
             report = self._recover(kv, config, plan, keeper)
         except BaseException:
@@ -289,7 +291,8 @@ class _Opening:
         home.own(self.directory)
         if isinstance(self.device, Lasting):
             self.device.closes = True
-        durability = Durability(life, keeper, report, self._said(report))
+        said = self._said(report, time.monotonic_ns() - began)
+        durability = Durability(life, keeper, report, said)
         return Opened(kv, home, config, durability)
 
     def _open_device(
@@ -301,7 +304,8 @@ class _Opening:
             files = self.directory.log_files()
             if files:
                 size = sum(file.stat().st_size for file in files)
-                self.events = [LogDiscarded(self.name, len(files), size)]
+                now = time.time_ns()
+                self.events = [LogDiscarded(self.name, len(files), size, time_ns=now)]
         settings = DeviceSettings(
             store_id=store_id,
             generation=generation,
@@ -340,17 +344,18 @@ class _Opening:
         more = tuple(one for one in self.passed if one.token not in known)
         return replace(report, passed_over=(*more, *report.passed_over))
 
-    def _said(self, report: RecoveryReport | None) -> list[object]:
+    def _said(self, report: RecoveryReport | None, duration_ns: int) -> list[object]:
         """
         What plugins are to be told once there is a store.
         """
         said = list(self.events)
         if report is not None:
+            now = time.time_ns()
             said += [
-                RecoveryFellBack(self.name, one.token, one.reason)
+                RecoveryFellBack(self.name, one.token, one.reason, time_ns=now)
                 for one in report.passed_over
             ]
-            said.append(RecoveryDone(self.name, report))
+            said.append(RecoveryDone(self.name, report, duration_ns, time_ns=now))
         return said
 
     def give_up(self) -> None:

@@ -19,7 +19,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pluggy
 
@@ -27,8 +28,8 @@ from pyfaster import hookspecs
 from pyfaster._builtin_plugin import BuiltinPlugin
 from pyfaster._version import __version__
 from pyfaster.errors import PluginError
-from pyfaster.hookspecs import GROUP, DeviceScheme
-from pyfaster.protocols import CodecProvider, HashChoice
+from pyfaster.hookspecs import GROUP, DeviceScheme, Finding
+from pyfaster.protocols import CodecProvider, HashChoice, Inspector, LiveStores
 
 #: Names of entry points, separated by commas; only these are loaded. Empty: none.
 ENV_LIMIT = "PYFASTER_PLUGINS"
@@ -42,7 +43,10 @@ _LISTING_HOOKS = {
     "pyfaster_devices": DeviceScheme,
     "pyfaster_codecs": CodecProvider,
     "pyfaster_hashes": HashChoice,
+    "pyfaster_inspectors": Inspector,
+    "pyfaster_doctor": Finding,
 }
+_STATUSES = get_args(get_type_hints(Finding)["status"])
 
 
 @dataclass(slots=True)
@@ -205,7 +209,8 @@ class Registry:
         Ask every plugin once what it offers through a registering hook.
 
         Args:
-            hook: `pyfaster_devices`, `pyfaster_codecs` or `pyfaster_hashes`.
+            hook: `pyfaster_devices`, `pyfaster_codecs`, `pyfaster_hashes` or
+                `pyfaster_inspectors`.
         """
         with self._lock:
             if hook not in self._offers:
@@ -234,6 +239,13 @@ class Registry:
         """
         return sorted({offer.thing.name for offer in self.offers(hook)})
 
+    def answers(self, hook: str) -> list[tuple[Plugin, Any]]:
+        """
+        Ask every plugin, and give each answer as it came.
+        """
+        self.load()
+        return list(self._ask(hook))
+
     def checkpoint_provider(self) -> object | None:
         """
         The first plugin's answer to who takes checkpoints, or None.
@@ -244,6 +256,30 @@ class Registry:
                 provider: object = answer
                 return provider
         return None
+
+    def live_stores(self) -> LiveStores | None:
+        """
+        The first plugin's answer to who reaches stores that run, or None.
+        """
+        self.load()
+        for plugin, answer in self._ask("pyfaster_live"):
+            if isinstance(answer, LiveStores):
+                return answer
+            if answer is not None:
+                self.blame(plugin, f"pyfaster_live gave {answer!r}, not a LiveStores")
+        return None
+
+    def findings(self, directory: Path | None) -> list[Offer]:
+        """
+        Ask every plugin what it finds on this machine, and in a directory.
+        """
+        self.load()
+        hook = "pyfaster_doctor"
+        return [
+            Offer(plugin, thing)
+            for plugin, answer in self._ask(hook, directory=directory)
+            for thing in self._checked(plugin, hook, answer)
+        ]
 
     def commands(self) -> dict[str, Offer]:
         """
@@ -261,6 +297,12 @@ class Registry:
                 else:
                     found[name] = Offer(plugin, command)
         return found
+
+    def hears(self, hook: str) -> bool:
+        """
+        Whether some plugin would be told something.
+        """
+        return bool(self._calls(hook, {}))
 
     def tell(self, hook: str, **facts: object) -> list[tuple[str, Exception]]:
         """
@@ -336,8 +378,8 @@ class Registry:
             if not (impl.hookwrapper or impl.wrapper)
         ]
 
-    def _ask(self, hook: str) -> Iterator[tuple[Plugin, Any]]:
-        for name, call in self._calls(hook, {}):
+    def _ask(self, hook: str, **facts: object) -> Iterator[tuple[Plugin, Any]]:
+        for name, call in self._calls(hook, facts):
             plugin = self._plugins[name]
             try:
                 answer = call()
@@ -362,6 +404,8 @@ class Registry:
                 self.blame(plugin, f"{hook} gave {thing!r}, not a {kind.__name__}")
             elif isinstance(thing, DeviceScheme) and not _SCHEME.fullmatch(thing.name):
                 self.blame(plugin, f"{hook} gave the invalid scheme {thing.name!r}")
+            elif isinstance(thing, Finding) and thing.status not in _STATUSES:
+                self.blame(plugin, f"{hook} gave the invalid status {thing.status!r}")
             else:
                 yield thing
 

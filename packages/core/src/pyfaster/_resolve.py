@@ -10,7 +10,7 @@ be loaded, and gives the `pip install` line that helps.
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyfaster._registry import BUILT_IN, Offer, Registry, clash
 from pyfaster.errors import (
@@ -24,10 +24,16 @@ from pyfaster.errors import (
 from pyfaster.hookspecs import DeviceScheme
 from pyfaster.protocols import NATIVE_KINDS, VALUE_TYPES, Codec, HashChoice
 
+if TYPE_CHECKING:
+    from pyfaster._config import StoreConfig
+
 #: Device schemes that extras of `pyfaster` bring, by the extra.
 DEVICE_EXTRAS = {"file": "file", "uring": "uring"}
 #: The distribution that most codecs and hashes come from.
 CODECS_DISTRIBUTION = "pyfaster-codecs"
+
+#: The extra, and the plugin, that follows the settings socket and telemetry.
+OBSERVER = "observability"
 
 #: Numbers of `enum faster_hash`.
 HASH_IDS = (1, 2)
@@ -57,7 +63,7 @@ def codec_for(spec: object, *, role: str, registry: Registry) -> Codec[Any]:
         if offer is None:
             raise _no_codec(spec, role, registry)
         codec, origin = offer.thing, str(offer.plugin)
-    flaw = _flaw(codec)
+    flaw = codec_flaw(codec)
     if flaw:
         raise CodecError(f"{origin}: the codec {codec!r} {flaw}")
     if role == "key" and not codec.canonical:
@@ -142,7 +148,7 @@ def _claims(names: tuple[str, ...], name: str) -> bool:
     )
 
 
-def _flaw(codec: Any) -> str:
+def codec_flaw(codec: Any) -> str:
     """
     What is wrong with a codec's description, or nothing.
     """
@@ -212,6 +218,28 @@ def hash_for(name: str, *, registry: Registry) -> int:
             f"which this core does not know; it knows {HASH_IDS}"
         )
     return choice.native_id
+
+
+def observer_for(config: StoreConfig, *, registry: Registry) -> None:
+    """
+    Refuse settings that only the distribution for observability can follow, where it
+    is not there.
+
+    Raises:
+        PluginMissingError: It is not installed, or could not be loaded.
+    """
+    registry.load()
+    if any(
+        OBSERVER in (plugin.name, plugin.distribution.removeprefix("pyfaster-"))
+        and plugin.status == "loaded"
+        for plugin in registry.plugins()
+    ):
+        return
+    asked = f"socket={config.socket!r}" if config.socket else "telemetry=True"
+    raise PluginMissingError(
+        f"{asked}: no plugin for this is installed; "
+        f"{pip_line(OBSERVER)}{_failures(registry)}"
+    )
 
 
 def device_for(scheme: str, *, registry: Registry) -> DeviceScheme:

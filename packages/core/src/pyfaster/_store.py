@@ -15,7 +15,6 @@ import os
 import secrets
 import threading
 import time
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -28,19 +27,18 @@ from pyfaster._checkpoints_of import StoreCheckpoints
 from pyfaster._delegate import SessionDelegate
 from pyfaster._home import Home
 from pyfaster._read_only import refuse
+from pyfaster._reconfigure import StoreSettings
 from pyfaster._scan import Origin, Scan, ScanCursor, Scanner
 from pyfaster._session import Session, left_ms
 from pyfaster._sessions import AnySession, Here, SessionMaker
-from pyfaster._stats import StoreStats
+from pyfaster._watching import Watching
 from pyfaster.errors import (
     ConfigError,
     DeviceError,
     FasterError,
     Place,
-    PluginWarning,
     error_for,
 )
-from pyfaster.events import Watch
 
 if TYPE_CHECKING:
     from pyfaster._config import StoreConfig
@@ -55,7 +53,13 @@ _TIMEOUT_MAX = 86_400.0
 _NOTHING: Any = object()
 
 
-class FasterKv(SessionMaker[K, V], StoreCheckpoints, SessionDelegate[K, V]):
+class FasterKv(
+    SessionMaker[K, V],
+    Watching,
+    StoreCheckpoints,
+    StoreSettings,
+    SessionDelegate[K, V],
+):
     """
     A store; any number of threads may use it at once.
 
@@ -99,8 +103,7 @@ class FasterKv(SessionMaker[K, V], StoreCheckpoints, SessionDelegate[K, V]):
         self._sessions: weakref.WeakSet[AnySession[K, V]] = weakref.WeakSet()
         self._implicit: weakref.WeakSet[Session[K, V]] = weakref.WeakSet()
         self._untold = [True]  # popped by whoever tells the plugins of the end
-        self._plugin_errors: list[tuple[str, Exception]] = []
-        self._watch = Watch(name)
+        self._begin_watching(name)
         self._popping: Iterator[K] | None = None  # under the lock
         number = home.store_id or secrets.randbits(64) | 1
         self._origin = Origin(f"store {name!r}", number, config.page_size, kv.handle)
@@ -142,7 +145,8 @@ class FasterKv(SessionMaker[K, V], StoreCheckpoints, SessionDelegate[K, V]):
                 the settings when None. A last checkpoint has `checkpoint_timeout`. A
                 checkpoint under way that has not ended in time is given up; it notices
                 between two pieces of its work and not while its progress callback runs,
-                for which close waits up to 10 seconds more.
+                for which close waits up to 10 seconds more. Plugins that are being told
+                of events are waited for, too, at least 10 seconds.
 
             checkpoint: Whether to take a last one; `checkpoint_on_close` of the
                 settings when None.
@@ -177,6 +181,7 @@ class FasterKv(SessionMaker[K, V], StoreCheckpoints, SessionDelegate[K, V]):
         if self._durability is not None:
             self._durability.close()
         self._home.close()
+        self._end_listening(deadline - time.monotonic())
         try:
             self._untold.pop()
         except IndexError:
@@ -357,19 +362,6 @@ class FasterKv(SessionMaker[K, V], StoreCheckpoints, SessionDelegate[K, V]):
             self._popping = None if key is _NOTHING else keys
         return key, fresh
 
-    def stats(self) -> StoreStats:
-        """
-        Take a snapshot of the store's figures.
-
-        Plugins are told what has happened since the last one (`pyfaster.events`).
-        """
-        figures = StoreStats.of(_cabi.kv_stats(self._kv))
-        if self.config.read_only:
-            return figures  # its pages do not leave memory, which is no failure
-        for event in self._watch.news(figures, _cabi.kv_failure(self._kv)):
-            self.tell_plugins("pyfaster_event", event=event)
-        return figures
-
     def flush(self, timeout: float | None = None) -> None:
         """
         Write everything that is in the log now to the device.
@@ -471,26 +463,6 @@ class FasterKv(SessionMaker[K, V], StoreCheckpoints, SessionDelegate[K, V]):
             _cabi.kv_grow_index(self._kv)
         except FasterError as error:
             raise error_for(error.status, self._place()) from error
-
-    @property
-    def plugin_errors(self) -> tuple[tuple[str, Exception], ...]:
-        """
-        What plugins raised when they were told of this store: (plugin, exception).
-        """
-        return tuple(self._plugin_errors)
-
-    def tell_plugins(self, hook: str, **said: object) -> None:
-        """
-        Tell plugins of this store; a plugin's failure is a warning.
-        """
-        raised = self._registry.tell(hook, **(said or {"store": self}))
-        self._plugin_errors.extend(raised)
-        for plugin, error in raised:
-            warnings.warn(
-                f"plugin {plugin!r} raised {type(error).__name__} in {hook}: {error}",
-                PluginWarning,
-                stacklevel=3,
-            )
 
 
 __all__ = ["FasterKv"]

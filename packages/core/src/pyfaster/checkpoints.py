@@ -198,6 +198,12 @@ class CheckpointKeeper(Protocol):
         """
         ...
 
+    def go_by(self, *, keep: int, keep_for: float | None, timeout: float) -> None:
+        """
+        Go by other settings from now on; see `CheckpointSettings`.
+        """
+        ...
+
     def close(self) -> None:
         """
         End; the files are closed, too. A second call does nothing.

@@ -2,24 +2,24 @@
 """
 What a store tells the hook `pyfaster_event`.
 
-The core keeps figures and calls nobody. Whoever asks for `stats()`, and `close()`,
-compares them with those of the time before and tells what has happened since: events
-cost the operations nothing, and may come late. Growth, saturation and the first spill
-are never lost while the store lives. Of writing to the device it is told how it stands:
-a stop that is over before anybody asks has left no trace. What becomes of checkpoints
-is told at once, by the thread that it happens in.
+Theory of operation: the core writes down what happens off the path of operations, in a
+bounded ring, once somebody listens; nobody waits for a listener, and what finds no room
+is counted (`EventsLost`). One thread per store takes it from there and tells the hook
+(`pyfaster._watching`). It runs when a plugin that implements the hook is registered as
+the store is opened, or from `store.listen()` on, until the store is closed.
+
+Where nobody listens, whoever asks for `stats()`, and `close()`, compares the figures
+with those of the time before and tells what they show: growth, saturation, the first
+spill, and how writing to the device stands. What becomes of checkpoints and recoveries
+is told at once, by the thread that it happens in, whether anybody listens or not.
 """
 
 from __future__ import annotations
 
-import errno as _errno
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyfaster._stats import StoreStats
     from pyfaster.checkpoints import CheckpointInfo, RecoveryReport
 
 
@@ -28,11 +28,31 @@ class StoreEvent:
     """
     Something that happened to a store.
 
+    Two events that say the same are equal, whenever they were told.
+
     Attributes:
         store: The store's name.
+
+        time_ns: When it was over.
+
+    Units: time_ns in nanoseconds since 1970, by the system's clock. What took a while
+        has its length in `duration_ns`, by a clock that never jumps.
     """
 
     store: str
+    time_ns: int = field(default=0, kw_only=True, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexGrowing(StoreEvent):
+    """
+    The index begins to double; operations go on meanwhile.
+
+    Attributes:
+        buckets: Buckets it will have.
+    """
+
+    buckets: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +66,14 @@ class IndexGrown(StoreEvent):
         buckets: Buckets there are now.
 
         index_bytes: Memory of the index now.
+
+        duration_ns: How long the last doubling took; 0 when nobody listened.
     """
 
     growths: int
     buckets: int
     index_bytes: int
+    duration_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +92,59 @@ class IndexSaturated(StoreEvent):
     entries: int
     buckets: int
     index_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageTurned(StoreEvent):
+    """
+    The log goes on in a new page.
+
+    Attributes:
+        page: Its number.
+
+        address: Where it begins.
+    """
+
+    page: int
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class PagesFlushed(StoreEvent):
+    """
+    A piece of the log was written to the device.
+
+    Written is not durable: that takes a checkpoint.
+
+    Attributes:
+        start: Its first address.
+
+        end: The address behind the last.
+
+        size: Its bytes.
+
+        duration_ns: From the first try until the device said that it was done.
+    """
+
+    start: int
+    end: int
+    size: int
+    duration_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PagesEvicted(StoreEvent):
+    """
+    Pages have left memory: what is in them is read from the device from here on.
+
+    Attributes:
+        start: The first address that has left.
+
+        end: The address behind the last.
+    """
+
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +194,121 @@ class WritesResumed(StoreEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceRetried(StoreEvent):
+    """
+    A request that the device had refused or failed was tried again, and succeeded.
+
+    Attributes:
+        operation: "write", "read" or "sync".
+
+        errno: What the last attempt that failed had come to.
+
+        attempts: How many there were, the one that succeeded included.
+    """
+
+    operation: str
+    errno: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFailed(StoreEvent):
+    """
+    A request has failed for good.
+
+    A write that fails stops all others (`WritesStopped`), a sync that fails all later
+    checkpoints; a read that fails is the error of the operation that needed it.
+
+    Attributes:
+        operation: "write", "read" or "sync".
+
+        errno: Why; EIO for a failure that is none of the system.
+
+        start: The first address of the log that it was about.
+
+        end: The address behind the last.
+    """
+
+    operation: str
+    errno: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class OperationSampled(StoreEvent):
+    """
+    One operation in `sample_every`, with the time that it took.
+
+    Attributes:
+        kind: "read", "upsert", "insert", "delete", "discard", "rmw" or "compare".
+
+        outcome: "hit", "miss", "done" and so on, as in `StoreStats.operation_counts`;
+            "pending" where it had to wait for the device.
+
+        duration_ns: Of the call.
+
+        sequence: Its number, which the `PendingCompleted` of the same operation has,
+            too.
+    """
+
+    kind: str
+    outcome: str
+    duration_ns: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCompleted(StoreEvent):
+    """
+    One of the operations that had to wait for the device is complete.
+
+    Told of those that were sampled.
+
+    Attributes:
+        kind: As in `OperationSampled`.
+
+        outcome: Likewise; never "pending".
+
+        duration_ns: From its start until it was complete.
+
+        device_reads: Records that were read from the device for it.
+
+        sequence: That of its `OperationSampled`; 0 when there is none.
+    """
+
+    kind: str
+    outcome: str
+    duration_ns: int
+    device_reads: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventsLost(StoreEvent):
+    """
+    More has happened than the listeners kept up with; what follows is newer.
+
+    Attributes:
+        count: Events that nobody is told of, since the last `EventsLost`.
+    """
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecoveryDone(StoreEvent):
     """
     The store was recovered from a checkpoint; told when it is opened.
 
     Attributes:
         report: From which one, and what came of it.
+
+        duration_ns: How long it took.
     """
 
     report: RecoveryReport
+    duration_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +347,39 @@ class LogDiscarded(StoreEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointPhase(StoreEvent):
+    """
+    A phase of a checkpoint is over; told by the thread that takes it.
+
+    Attributes:
+        token: The checkpoint's name; "" while it has none.
+
+        kind: "fold-over", "snapshot", "incremental" or "index".
+
+        phase: One of `pyfaster.checkpoints.PHASES`.
+
+        duration_ns: How long it took.
+    """
+
+    token: str
+    kind: str
+    phase: str
+    duration_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointTaken(StoreEvent):
     """
     A checkpoint is complete; told by the thread that took it.
 
     Attributes:
         info: What it is.
+
+        duration_ns: How long it took, without waiting for others.
     """
 
     info: CheckpointInfo
+    duration_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,85 +391,13 @@ class CheckpointFailed(StoreEvent):
         kind: What was asked for.
 
         error: Why not.
+
+        duration_ns: How long it was tried.
     """
 
     kind: str
     error: Exception
-
-
-#: What the core says of one write that stopped all others: a status, 0 for none, and
-#: the addresses from which and to which.
-Stop = tuple[int, int, int]
-
-_NO_STOP: Stop = (0, 0, 0)
-_CLOSED = -5004
-_FORKED = -5007
-
-#: Failures of the system are above this and are -errno; the core's are below.
-_SYSTEM_LOWEST = -4095
-
-
-def _stopped(store: str, stop: Stop) -> WritesStopped:
-    status, start, end = stop
-    number = -status if status >= _SYSTEM_LOWEST else _errno.EIO
-    return WritesStopped(store, number, start, end, os.strerror(number))
-
-
-class Watch:
-    """
-    Compares figures with those seen before.
-    """
-
-    __slots__ = ("_growths", "_saturated", "_spilled", "_stop", "_store")
-
-    def __init__(self, store: str) -> None:
-        self._store = store
-        self._growths = 0
-        self._saturated = False
-        self._spilled = False
-        self._stop = _NO_STOP
-
-    def news(self, stats: StoreStats, stop: Stop) -> Iterator[StoreEvent]:
-        """
-        Give the events that these figures show.
-
-        Args:
-            stats: The store's figures.
-
-            stop: What the core says of a write that has failed.
-        """
-        yield from self._of_index(stats)
-        yield from self._of_device(stats, stop)
-
-    def _of_device(self, stats: StoreStats, stop: Stop) -> Iterator[StoreEvent]:
-        if stats.pages_evicted and not self._spilled:
-            self._spilled = True
-            yield LogSpilled(self._store, stats.address_head)
-        if stop[0] in (_CLOSED, _FORKED):
-            return  # says nothing of the device
-        stop = stop if stop[0] else _NO_STOP
-        before, self._stop = self._stop, stop
-        if stop == before:
-            return
-        if stop == _NO_STOP:
-            yield WritesResumed(self._store)
-        else:
-            yield _stopped(self._store, stop)
-
-    def _of_index(self, stats: StoreStats) -> Iterator[StoreEvent]:
-        if stats.index_growths > self._growths:
-            self._growths = stats.index_growths
-            yield IndexGrown(
-                self._store, self._growths, stats.index_buckets, stats.index_bytes
-            )
-        if stats.index_saturated and not self._saturated:
-            self._saturated = True
-            yield IndexSaturated(
-                self._store,
-                stats.index_entries,
-                stats.index_buckets,
-                stats.index_bytes,
-            )
+    duration_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,12 +422,22 @@ class DeviceFallback:
 
 __all__ = [
     "CheckpointFailed",
+    "CheckpointPhase",
     "CheckpointTaken",
+    "DeviceFailed",
     "DeviceFallback",
+    "DeviceRetried",
+    "EventsLost",
+    "IndexGrowing",
     "IndexGrown",
     "IndexSaturated",
     "LogDiscarded",
     "LogSpilled",
+    "OperationSampled",
+    "PageTurned",
+    "PagesEvicted",
+    "PagesFlushed",
+    "PendingCompleted",
     "RecoveryDone",
     "RecoveryFellBack",
     "StoreEvent",

@@ -16,10 +16,12 @@ its lock, names of cursors and asynchronous forms are left to others.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pyfaster import _cabi_flog as cabi
 from pyfaster import _hot
 from pyfaster._bell import Bell, give_bell, take_bell
-from pyfaster._config import parse_size
 from pyfaster._devices import MemoryDevice
 from pyfaster._flog_errors import log_error
 from pyfaster._flog_native import NativeLog
@@ -42,6 +44,7 @@ from pyfaster._flog_values import (
     Slot,
 )
 from pyfaster._hot import Entry, LogScan, Piece
+from pyfaster._sizes import parse_size
 
 #: What a log takes at most.
 COOKIE_MAX = cabi.COOKIE_MAX
@@ -52,6 +55,28 @@ LIVES_MAX = cabi.LIVES_MAX
 KINDS = cabi.KINDS
 
 _hot.set_log_errors(log_error)
+
+
+def log_settings(config: object, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Put the settings of a log together: the table [fasterlog] of a file, variables
+    `PYFASTER__FASTERLOG__NAME` of the environment over it, a program's words on top.
+
+    Args:
+        config: The path of a TOML file, a mapping of settings or of tables, or None.
+
+        settings: What was given by keyword; as it is, and the strongest.
+
+    Returns:
+        What somebody said, by the names that `LogTable` has for it.
+
+    Raises:
+        ConfigError: Something in the file, the environment or `config` is wrong.
+    """
+    from pyfaster._config_layers import log_settings  # slow to import
+
+    return log_settings(config, settings)
+
 
 __all__ = [
     "ATTACHMENT_MAX",
@@ -75,6 +100,7 @@ __all__ = [
     "Piece",
     "Slot",
     "give_bell",
+    "log_settings",
     "parse_size",
     "record_of",
     "recover",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
@@ -253,5 +254,65 @@ class PythonDevice(Protocol):
     def close(self) -> None:
         """
         End; called once, after the last request.
+        """
+        ...
+
+
+@runtime_checkable
+class Inspector(Protocol):
+    """
+    Reads what a directory holds from its files. It takes no lock and changes nothing,
+    so that another process may have the directory open meanwhile.
+
+    Attributes:
+        kind: What it knows: "store" or "log", or a word of the plugin's own.
+    """
+
+    @property
+    def kind(self) -> str: ...
+
+    def holds(self, directory: Path, /) -> bool:
+        """
+        Whether the directory holds something of this kind.
+        """
+        ...
+
+    def describe(self, directory: Path, /) -> Mapping[str, object]:
+        """
+        Say what is in it: names to what JSON knows, mappings of them for parts.
+
+        Raises:
+            FasterError: It cannot be read.
+        """
+        ...
+
+    def verify(self, directory: Path, /, *, as_json: bool) -> bool:
+        """
+        Look through all of it, and write what was found to standard output, as one
+        JSON object when asked; whether all is well.
+        """
+        ...
+
+
+@runtime_checkable
+class LiveStores(Protocol):
+    """
+    Reaches stores that run in other processes.
+    """
+
+    def figures(self, where: str | None, /) -> Mapping[str, object]:
+        """
+        Give the figures of one.
+
+        Args:
+            where: The place of its socket, its directory or its name; None when there
+                is only one.
+
+        Returns:
+            `store`, its name; `pid`; `time_ns`, since 1970; and `stats`, what
+            `StoreStats.to_dict` gives.
+
+        Raises:
+            FasterError: There is none, or several and it was not said which one.
         """
         ...

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """
-What this distribution tells pyfaster: the device scheme "file".
+What this distribution tells pyfaster: the device scheme "file", and whether a directory
+has direct transfers.
 """
 
 from __future__ import annotations
 
-from pyfaster.hookspecs import DeviceScheme, hookimpl
+from pathlib import Path
+
+from pyfaster.hookspecs import DeviceScheme, Finding, hookimpl
 from pyfaster_devices_file._device import open_file
 
 
@@ -22,3 +25,13 @@ def pyfaster_devices() -> list[DeviceScheme]:
         "fork_safe": False,
     }
     return [DeviceScheme("file", open_file, promised)]
+
+
+@hookimpl
+def pyfaster_doctor(directory: Path | None) -> list[Finding]:
+    """
+    Say whether a directory has direct transfers.
+    """
+    from pyfaster_devices_file._doctor import direct_found
+
+    return [] if directory is None else [direct_found(directory)]

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """
-What this distribution tells pyfaster: the device scheme "uring".
+What this distribution tells pyfaster: the device scheme "uring", and whether the system
+has what it needs.
 """
 
 from __future__ import annotations
 
-from pyfaster.hookspecs import DeviceScheme, hookimpl
+from pyfaster.hookspecs import DeviceScheme, Finding, hookimpl
 from pyfaster_devices_uring._fallback import open_uring
 
 
@@ -22,3 +23,13 @@ def pyfaster_devices() -> list[DeviceScheme]:
         "fork_safe": False,
     }
     return [DeviceScheme("uring", open_uring, promised)]
+
+
+@hookimpl
+def pyfaster_doctor() -> list[Finding]:
+    """
+    Say whether this process can have a ring.
+    """
+    from pyfaster_devices_uring._doctor import ring_found
+
+    return [ring_found()]

@@ -61,22 +61,7 @@ def stat(
     Show what a log's slots and its end say.
     """
     with reading(directory, device) as log:
-        found = log.recovery
-        facts: dict[str, Any] = {
-            "directory": str(directory),
-            "begin": log.begin,
-            "committed": log.committed.until,
-            "number": log.committed.number,
-            "generation": log.generation,
-            "lives": len(log.lives),
-            "completed": log.completed,
-            "cookie": base64.b64encode(found.cookie).decode(),
-            "slot": found.slot,
-            "slot_number": found.slot_number,
-            "slot_problems": [asdict(each) for each in found.slots],
-            "uncommitted_entries": found.cut_entries,
-            "cursors": dict(log.cursors()),
-        }
+        facts = {"directory": str(directory), **facts_of(log)}
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
     else:
@@ -127,28 +112,7 @@ def verify_(
     Nothing is changed, and the log may be open meanwhile. The exit status is 1 when
     something is wrong.
     """
-    place = take(directory, device)
-    try:
-        with progress(hidden=as_json) as notice:
-            report = verify(
-                place,
-                lambda: FasterLog.open(directory, device=device, read_only=True),
-                notice,
-            )
-    finally:
-        place.close()
-    if as_json:
-        typer.echo(json.dumps({**asdict(report), "ok": report.ok}, indent=2))
-    else:
-        for finding in report.findings:
-            typer.echo(plain(f"{finding.where}: {finding.what}"))
-        for note in report.notes:
-            typer.echo(plain(note))
-        typer.echo(
-            f"{report.entries:,} entries with {report.payload_bytes:,} bytes, "
-            f"{report.commits:,} commits: {'good' if report.ok else 'damaged'}"
-        )
-    if not report.ok:
+    if not look_through(directory, device, as_json=as_json):
         raise typer.Exit(WRONG)
 
 
@@ -184,6 +148,67 @@ def tail(
 
 
 # --- what they share ----------------------------------------------------------------
+
+
+def facts_of(log: LogFollower) -> dict[str, Any]:
+    """
+    Give what a log's slots and its end say.
+    """
+    found = log.recovery
+    return {
+        "begin": log.begin,
+        "committed": log.committed.until,
+        "number": log.committed.number,
+        "generation": log.generation,
+        "lives": len(log.lives),
+        "completed": log.completed,
+        "cookie": base64.b64encode(found.cookie).decode(),
+        "slot": found.slot,
+        "slot_number": found.slot_number,
+        "slot_problems": [asdict(each) for each in found.slots],
+        "uncommitted_entries": found.cut_entries,
+        "cursors": dict(log.cursors()),
+    }
+
+
+def look_through(
+    directory: Path, device: str, *, as_json: bool, kind: str = ""
+) -> bool:
+    """
+    Look through all of a log, and write what was found; whether all is well.
+
+    Args:
+        directory: Its directory.
+
+        device: Its device's scheme.
+
+        as_json: Write one JSON object.
+
+        kind: Is told in that object, unless it is empty.
+    """
+    place = take(directory, device)
+    try:
+        with progress(hidden=as_json) as notice:
+            report = verify(
+                place,
+                lambda: FasterLog.open(directory, device=device, read_only=True),
+                notice,
+            )
+    finally:
+        place.close()
+    if as_json:
+        data = {**asdict(report), **({"kind": kind} if kind else {}), "ok": report.ok}
+        typer.echo(json.dumps(data, indent=2))
+    else:
+        for finding in report.findings:
+            typer.echo(plain(f"{finding.where}: {finding.what}"))
+        for note in report.notes:
+            typer.echo(plain(note))
+        typer.echo(
+            f"{report.entries:,} entries with {report.payload_bytes:,} bytes, "
+            f"{report.commits:,} commits: {'good' if report.ok else 'damaged'}"
+        )
+    return report.ok
 
 
 def take(directory: Path, device: str) -> Place:

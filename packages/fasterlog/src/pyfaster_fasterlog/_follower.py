@@ -201,6 +201,7 @@ class LogFollower:
         with self._lock:
             return stats_of(
                 self._native.stats(),
+                self._native.histograms(),
                 generation=self.generation,
                 lives=len(self._slot.lives),
                 slot_writes=0,
@@ -362,8 +363,10 @@ class LogFollower:
             read_ahead: Pages that are read beside the one looked at; 0: 1.
 
         Raises:
-            LogAddressError, LogTruncatedError, LogCutError, CorruptLogError,
-            DeviceError, ClosedError: As from the `scan` of a log that is written.
+            LogAddressError, LogTruncatedError, LogCutError: As from the `scan` of a
+                log that is written.
+
+            CorruptLogError, DeviceError, ClosedError: As from there.
 
         Cost: each page is read once, ahead of the loop, GIL released.
         """

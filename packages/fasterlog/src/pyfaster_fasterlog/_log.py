@@ -32,7 +32,7 @@ from pyfaster_fasterlog._report import LogRecovered
 from pyfaster_fasterlog._settings import (
     LogSettings,
     ReaderSettings,
-    complete,
+    configured,
     segment_size_of,
     settings_of,
 )
@@ -79,7 +79,7 @@ class FasterLog(AsyncLog):
                 one that ends with the process.
 
             **settings: Those of `LogSettings`; with `read_only=True`, to read what
-                another process writes, of `ReaderSettings`.
+                another process writes, of `ReaderSettings`. One of them is `config`.
 
         Returns:
             The log, whose `recovery` says what was found; a `LogFollower` when only
@@ -101,11 +101,12 @@ class FasterLog(AsyncLog):
 
         Source: `native/src/flog/recover.c`.
         """
-        given = complete(settings)
+        given = configured(settings)
         place = place_of(
             path,
-            given["device"],
+            settings.get("device"),
             given["files"],
+            usual=given["device"],
             options=given["device_options"] or {},
             segment_size=segment_size_of(given),
             read_only=bool(given["read_only"]),
@@ -113,16 +114,17 @@ class FasterLog(AsyncLog):
         if place.read_only:
             return open_follower(place)
         log = open_log(cls, place, settings_of(given))
-        if log.recovery is not None:
-            log._announce(LogRecovered(log.name, log.recovery))
+        log._announce()
         return log
 
-    def _announce(self, event: object) -> None:
+    def _announce(self) -> None:
         """
         Tell plugins; where a warning is made an error, the log is closed.
         """
         try:
-            pyfaster.announce(event)
+            pyfaster.log_opened(self)
+            if self.recovery is not None:
+                pyfaster.announce(LogRecovered(self.name, self.recovery))
         except BaseException:
             self.close()
             raise

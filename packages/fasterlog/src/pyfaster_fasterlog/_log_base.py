@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import pyfaster
 from pyfaster.errors import (
     DeviceError,
     FasterError,
@@ -86,6 +87,7 @@ class LogBase(NativeLog):
     _keeper: Keeper | None
     _pid: int
     _is_over: bool
+    _told: bool
     _report: LogRecovery | None
     _cookie: bytes
 
@@ -104,6 +106,7 @@ class LogBase(NativeLog):
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._is_over = False
+        self._told = False  # the plugins, of the end
         self._bytes_per_file = 0  # not known yet
         self._cuts: list[int] = []  # where the end was cut off
         self._attach()
@@ -281,6 +284,7 @@ class LogBase(NativeLog):
         with self._lock:
             return stats_of(
                 super().stats(),
+                super().histograms(),
                 generation=self._slot.lives[-1].generation,
                 lives=len(self._slot.lives),
                 slot_writes=self._slots.written,
@@ -351,6 +355,15 @@ class LogBase(NativeLog):
         NativeLog.close(self, timeout=timeout)
         self._slots.close()
         self._place.close()
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        """
+        Tell plugins of the end, once.
+        """
+        if not self._told:
+            self._told = True
+            pyfaster.log_closed(self)
 
     def _abandon(self) -> None:
         """

@@ -226,12 +226,28 @@ def place_of(
     device: Any,
     files: SlotFiles | None,
     *,
+    usual: str | None = None,
     options: Mapping[str, object],
     segment_size: int,
     read_only: bool,
 ) -> Place:
     """
     Understand what a user wrote.
+
+    Args:
+        path: As in `FasterLog.open`.
+
+        device: Likewise.
+
+        files: Likewise.
+
+        usual: The scheme of a path that names none, where `device` says none either.
+
+        options: For the device.
+
+        segment_size: Of its files.
+
+        read_only: Whether nothing is changed.
 
     Raises:
         ConfigError: It contradicts itself.
@@ -258,7 +274,7 @@ def place_of(
         raise ConfigError(f"path={path!r}: give a path, or {MEMORY!r}") from None
     if is_object:
         return Place(where, Path(where), "", device, **rest)
-    scheme = device or "file"
+    scheme = device or usual or "file"
     match = _SCHEME.match(where) if isinstance(path, str) else None
     if match is not None:
         scheme, where = match[1].lower(), where[match.end() :]

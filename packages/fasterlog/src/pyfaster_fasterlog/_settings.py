@@ -6,11 +6,13 @@ What a log may be opened with.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
 
 from pyfaster.errors import ConfigError
+from pyfaster.flog import log_settings
 from pyfaster_fasterlog._policy import CommitPolicy, size_of
 
 if TYPE_CHECKING:
@@ -36,11 +38,16 @@ class _Common(TypedDict, total=False):
         device_options: For the device's plugin.
 
         files: Where the slots are kept; the folder of the directory when left out.
+
+        config: The path of a TOML file whose table [fasterlog] has settings, or a
+            mapping of them. Variables `PYFASTER__FASTERLOG__NAME` of the environment
+            win over a file, and what is said here wins over both.
     """
 
     device: DeviceLike | None
     device_options: Mapping[str, object] | None
     files: SlotFiles | None
+    config: Mapping[str, Any] | str | os.PathLike[str] | None
 
 
 class LogSettings(_Common, total=False):
@@ -172,6 +179,24 @@ def check_settings(settings: Settings, segment_size: int) -> None:
         raise ConfigError(f"slot_every={settings.slot_every!r}; give 1 or more")
 
 
+def configured(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Add what a file and the environment say, and defaults, to what a program says.
+
+    Raises:
+        ConfigError: Something in them is wrong.
+    """
+    said = {name: one for name, one in settings.items() if name != "config"}
+    complete(said)  # a program's words have to make sense by themselves
+    given = log_settings(settings.get("config"), said)
+    commit = given.get("commit")
+    if commit is not None and "commit" not in said:
+        given["commit"] = CommitPolicy(
+            commit.every_bytes, commit.every_seconds, commit.max_in_flight
+        )
+    return complete(given)
+
+
 def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     Add the defaults to what a user gave.
@@ -227,6 +252,7 @@ __all__ = [
     "ReaderSettings",
     "Settings",
     "complete",
+    "configured",
     "page_size_for",
     "segment_size_of",
     "settings_of",

@@ -6,7 +6,10 @@ A log's figures, as they were at one moment.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from pyfaster import Histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,9 @@ class LogStats:
 
         completed: Whether nothing is appended any more.
 
+        latencies: How long things took, each time that they succeeded: "commit", from
+            its record's turn to being durable, "device_write" and "device_sync".
+
     Units: bytes, and addresses, which count bytes; the rest are counts.
     """
 
@@ -75,6 +81,7 @@ class LogStats:
     slot_writes: int
     cursors: int
     completed: bool
+    latencies: Mapping[str, Histogram] = field(default_factory=dict, hash=False)
 
     @property
     def uncommitted_bytes(self) -> int:
@@ -82,6 +89,17 @@ class LogStats:
         Bytes of the log that a crash may take.
         """
         return self.tail - self.committed
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        All figures, as JSON can say it.
+        """
+        said = {one.name: getattr(self, one.name) for one in fields(self)}
+        said["uncommitted_bytes"] = self.uncommitted_bytes
+        said["latencies"] = {
+            name: histogram.to_dict() for name, histogram in self.latencies.items()
+        }
+        return said
 
 
 #: Names of the core's figures by ours.
@@ -103,13 +121,15 @@ _NAMES = {
 }
 
 
-def stats_of(core: Mapping[str, int], **own: int) -> LogStats:
+def stats_of(
+    core: Mapping[str, int], latencies: Mapping[str, Histogram], **own: int
+) -> LogStats:
     """
     Put the core's figures and our own together.
     """
     completed = bool(own.pop("completed"))
     figures = {ours: core[name] for ours, name in _NAMES.items()}
-    return LogStats(**figures, **own, completed=completed)
+    return LogStats(**figures, **own, completed=completed, latencies=latencies)
 
 
 __all__ = ["LogStats", "stats_of"]

@@ -1,78 +1,26 @@
 # SPDX-License-Identifier: MIT
 """
-A picture of a log whose older part is on a device: live in a terminal, else as lines.
-
-The log's addresses go from left to right, from `begin` to `tail`. What lies below
-`head` is on the device alone; what lies above is in memory, and is written while it is
-on its way from the part that changes in place to the head.
+The log of `demo larger-than-memory`, whose older part is on a device: as a picture in a
+terminal, else as lines.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from itertools import pairwise
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-import pyfaster
 from pyfaster._demo._larger import LargerThanMemory, Moment
+from pyfaster.pictures import REGIONS, WIDTH, regions, strip
 
 MIB = 1 << 20
-WIDTH = 64
 #: Without a terminal, a line for each so great part of a step.
 LINES_A_STEP = 4
 DIFFERENCES_SHOWN = 10
-
-#: Region -> how it is drawn: a letter, a style.
-REGIONS = {
-    "on the device": ("░", "blue"),
-    "in memory, written": ("▒", "cyan"),
-    "being written": ("▓", "yellow"),
-    "becoming read-only": ("▚", "magenta"),
-    "changed in place": ("█", "green"),
-}
-
-
-def regions(stats: pyfaster.StoreStats) -> dict[str, int]:
-    """
-    Give the bytes of each region, in the order of addresses.
-    """
-    begin, tail = stats.address_begin, stats.address_tail
-    edges = [
-        begin,
-        stats.address_head,
-        stats.address_flushed,
-        stats.address_safe_read_only,
-        stats.address_read_only,
-        tail,
-    ]
-    # A snapshot's figures may be a moment apart; the picture needs them in order.
-    for at in range(1, len(edges)):
-        edges[at] = min(max(edges[at], edges[at - 1]), tail)
-    sizes = [high - low for low, high in pairwise(edges)]
-    return dict(zip(REGIONS, sizes, strict=True))
-
-
-def strip(stats: pyfaster.StoreStats, width: int = WIDTH) -> Text:
-    """
-    Draw the regions to scale; one that is not empty gets a cell at least.
-    """
-    sizes = regions(stats)
-    whole = sum(sizes.values()) or 1
-    cells = {
-        name: max(1, size * width // whole) if size else 0
-        for name, size in sizes.items()
-    }
-    largest = max(cells, key=cells.__getitem__)
-    cells[largest] = max(0, cells[largest] + width - sum(cells.values()))
-    text = Text()
-    for name, (letter, style) in REGIONS.items():
-        text.append(letter * cells[name], style)
-    return text
 
 
 def picture(moment: Moment) -> Group:

@@ -11,11 +11,13 @@ from __future__ import annotations
 from pyfaster._devices import MemoryDevice, NullDevice, PythonDeviceServer
 from pyfaster.testing._probe import DONE, Facts, Probe, Result
 from pyfaster.testing.faults import FaultyDevice, Injected, Rule
+from pyfaster.testing.listening import EventRecorder
 from pyfaster.testing.recording import Event, RecordingDevice
 
 __all__ = [
     "DONE",
     "Event",
+    "EventRecorder",
     "Facts",
     "FaultyDevice",
     "Injected",
