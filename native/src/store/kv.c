@@ -195,6 +195,15 @@ static void describe(struct faster_kv *kv, const struct faster_kv_config *config
     atomic_init(&kv->state, config->version != 0 ? config->version : 1);
 }
 
+/* Whether it was addresses that were lacking, not memory for what goes with them. */
+static bool lacks_addresses(uint64_t range) {
+    void *base = memory_reserve(range);
+    if (base != NULL) {
+        memory_release(base, range);
+    }
+    return base == NULL;
+}
+
 /* Address space may be limited below what memory would allow (ulimit -v, a sandbox):
  * then a store without a budget takes what it can get, and one with a budget enough for
  * that. */
@@ -204,7 +213,8 @@ static int build_log(struct faster_kv *kv, const struct faster_kv_config *config
     uint64_t least = (uint64_t)LOG_PAGES_MIN << page_bits;
     least = config->memory > least ? config->memory : least;
     int error = hlog_init(&kv->log, &kv->epoch, &kv->budget, page_bits, range);
-    while (error == -ENOMEM && config->device == NULL && range / 2 >= least) {
+    while (error == -ENOMEM && config->device == NULL && range / 2 >= least &&
+           lacks_addresses(range)) {
         range /= 2;
         error = hlog_init(&kv->log, &kv->epoch, &kv->budget, page_bits, range);
     }

@@ -5,27 +5,20 @@
 #include "allocation.h"
 #include "store/kit.h"
 
-/* Opening fails whole at each of its allocations, but for the log's own, which is tried
- * again with fewer addresses; and then succeeds. */
+/* Opening fails whole at each of its allocations, and then succeeds. */
 static void errors_open_fails_whole(void) {
     struct faster_kv_config config = kit_config(KIT_WORD);
     struct faster_kv *kv = NULL;
-    bool failed = true;
-    uint64_t failures = 0, mended = 0;
-    for (uint64_t n = 0; failed; n++) { /* ends: it needs only so many */
+    int result = -ENOMEM;
+    uint64_t failures = 0;
+    for (uint64_t n = 0; result != FASTER_OK; n++) { /* ends: it needs only so many */
         allocation_fail_at(n);
-        int result = faster_kv_open(&config, &kv);
-        failed = allocation_failed();
-        CHECK(result == FASTER_OK || (failed && result == -ENOMEM), "%d at %" PRIu64,
-              result, n);
+        result = faster_kv_open(&config, &kv);
+        bool failed = allocation_failed();
+        CHECK(result == (failed ? -ENOMEM : FASTER_OK), "%d at %" PRIu64, result, n);
         failures += failed;
-        if (failed && result == FASTER_OK) {
-            mended++;
-            kit_close(kv, kit_session(kv));
-        }
     }
-    CHECK(failures > 3, "%" PRIu64, failures);
-    CHECK(mended == 1, "%" PRIu64, mended);
+    CHECK(failures > 0, "opening allocates nothing");
     kit_close(kv, kit_session(kv));
 }
 
