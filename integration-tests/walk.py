@@ -33,6 +33,13 @@ import house
 _PORT = re.compile(r"(?<=port=)\d{4,5}|(?<=127\.0\.0\.1:)\d{4,5}")
 _PATIENCE_S = 120
 
+#: Runs a file, where Ctrl-C may have been ignored: a shell does so behind an "&".
+_HEARS_CTRL_C = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
 
 def is_walk(page: Path) -> bool:
     """Say whether a page has files to be written."""
@@ -111,7 +118,7 @@ class Walk:
     def running(self, name: str) -> Iterator[None]:
         """Have a file run meanwhile, from its first line on until Ctrl-C."""
         process = subprocess.Popen(
-            program(["python", name]),
+            [sys.executable, "-c", _HEARS_CTRL_C, name],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,

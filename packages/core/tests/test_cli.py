@@ -265,6 +265,7 @@ def test_an_interrupt_ends_with_130() -> None:
     """Ctrl-C in the middle of a verb ends it with the status that shells know."""
     program = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # may be ignored\n"
         "from pyfaster import _cli\n"
         "from pyfaster._cli import _contest\n"
         "def interrupted(*_):\n    os.kill(os.getpid(), signal.SIGINT)\n"

@@ -28,7 +28,8 @@ File = Callable[..., Path]
 
 @pytest.fixture
 def file(tmp_path: Path) -> File:
-    """Writes a configuration file of lines below [fasterlog]."""
+    """Writes a configuration file of lines below [fasterlog], for a log in files."""
+    pytest.importorskip("pyfaster_devices_file")
 
     def write(*lines: str) -> Path:
         path = tmp_path / "pyfaster.toml"
@@ -148,15 +149,15 @@ def test_file_environment_and_words(
         FasterLog.open(tmp_path / "wal")
 
 
-def test_a_mapping_may_be_of_keywords_or_of_tables(tmp_path: Path) -> None:
+def test_a_mapping_may_be_of_keywords_or_of_tables(place: Path) -> None:
     """Both are the program's words."""
     small = {"page_size": "64KiB", "memory": "1MiB"}
     forms: list[Any] = [small, {"fasterlog": small}]
     for number, config in enumerate(forms):
-        with FasterLog.open(tmp_path / f"wal {number}", config=config) as log:
+        with FasterLog.open(place.with_name(f"wal {number}"), config=config) as log:
             assert page_of(log) == 64 << 10
     with pytest.raises(ConfigError, match="StoreConfig is for stores"):
-        FasterLog.open(tmp_path / "wal", config=store_config())
+        FasterLog.open(place, config=store_config())
 
 
 def store_config() -> Any:
