@@ -49,9 +49,10 @@ class Page:
     def carried(self) -> dict[str, set[str]]:
         """Give each id that a test carries, with the files of those tests."""
         letters = self.letters + self.letters.lower()
-        # Not the number types of the interface, FASTER_TYPE_F32 and F64.
+        # Not the number types of the interface, FASTER_TYPE_F32 and F64, and not what
+        # compilers call a processor, __x86_64__.
         in_c = re.compile(
-            rf"(?<![A-Za-z0-9\\])(?<!TYPE_)[{letters}]\d\d(?![0-9A-Za-z])"
+            rf"(?<![A-Za-z0-9\\])(?<!TYPE_)(?<!__)[{letters}]\d\d(?![0-9A-Za-z])"
         )
         in_python = re.compile(rf"\b[{self.letters}]\d\d\b")
         marks = re.compile(rf"\bmark\.{self.mark}\(([^)]*)\)")

@@ -75,10 +75,10 @@ static void rouse(struct events *events) {
 }
 
 static void miss(struct events *events) {
-    /* relaxed, both: counters; the order that I4 promises is that of one word */
-    (void)atomic_fetch_add_explicit(&events->missing, 1, memory_order_relaxed);
-    /* relaxed: as above */
+    /* relaxed: a figure */
     (void)atomic_fetch_add_explicit(&events->lost, 1, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&events->missing, 1,
+                                    memory_order_seq_cst); /* M2, M6, with last_gap */
 }
 
 /* What was lost and not told: whoever takes it tells it. */
@@ -93,8 +93,8 @@ static uint64_t take_missing(struct events *events) {
 
 /* The cell of a position that is the caller's from now on; NULL when there is no
  * room. */
-static struct event_cell *take_cell(struct events *events, uint64_t *position) {
-    struct event_cell *cells = cells_of(events);
+static struct event_cell *take_cell(struct events *events, struct event_cell *cells,
+                                    uint64_t *position) {
     /* relaxed: a guess, which the CAS judges */
     uint64_t tail = atomic_load_explicit(&events->tail, memory_order_relaxed);
     for (;;) { /* ends: a CAS fails only when another writer has got a cell */
@@ -120,7 +120,11 @@ static struct event_cell *take_cell(struct events *events, uint64_t *position) {
 
 void events_write(struct events *events, const struct faster_event *event) {
     uint64_t position;
-    struct event_cell *cell = take_cell(events, &position);
+    struct event_cell *cells = cells_of(events);
+    if (cells == NULL) {
+        return; /* `wanted` guards nothing: it may be seen before the ring is (M3) */
+    }
+    struct event_cell *cell = take_cell(events, cells, &position);
     if (cell == NULL) {
         miss(events);
     } else {
@@ -176,11 +180,30 @@ static uint64_t take_events(struct events *events, struct faster_event *out,
     return taken;
 }
 
+/* How many were lost behind all that was read; 0 while a writer has a position that was
+ * not, since what it writes may be older. */
+static uint64_t last_gap(struct events *events) {
+    uint64_t gap =
+        atomic_load_explicit(&events->missing, memory_order_seq_cst); /* M2, M6 */
+    return gap != 0 && events_waiting(events) == 0 ? gap : 0;
+}
+
+static uint64_t take_last_gap(struct events *events) {
+    uint64_t gap = last_gap(events);
+    /* Ends: a CAS fails only when a writer has lost one more, or has taken the gap. */
+    while (gap != 0 && !atomic_compare_exchange_strong_explicit(
+                           &events->missing, &gap, 0, memory_order_seq_cst,
+                           memory_order_seq_cst)) { /* M6 */
+        gap = last_gap(events);
+    }
+    return gap;
+}
+
 /* Sleep until there may be something to see, or the time is over. */
 static void fall_asleep(struct events *events, uint32_t timeout_ms) {
     atomic_store_explicit(&events->asleep, true, memory_order_seq_cst);      /* M2 */
     bool poked = atomic_load_explicit(&events->poked, memory_order_seq_cst); /* M2 */
-    if (!is_written(events) && !poked && !has_ended(events)) {
+    if (!is_written(events) && !poked && !has_ended(events) && last_gap(events) == 0) {
         (void)wakeup_wait_ms(&events->wakeup, timeout_ms);
     }
     /* A post that came between is taken by the next sleep, which ends early. */
@@ -203,9 +226,7 @@ static int read_some(struct events *events, struct faster_event *out, uint64_t c
         *count = take_events(events, out, capacity);
     }
     atomic_store_explicit(&events->poked, false, memory_order_seq_cst); /* M2 */
-    if (!is_written(events)) {
-        *lost = take_missing(events);
-    }
+    *lost = take_last_gap(events);
     return *count == 0 && *lost == 0 && ended ? FASTER_E_CLOSED : FASTER_OK;
 }
 

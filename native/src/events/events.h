@@ -32,21 +32,26 @@
  *   I3  A writer takes no lock, makes no memory, and waits for nobody.
  *   I4  What is missing is told behind all events that were written before it, and
  *       before those of a writer that came to know of it.
- *   I5  A reader that has gone to sleep is woken by the next event, wake or end.
+ *   I5  A reader that has gone to sleep is woken by the next event, read or lost, by
+ *       the next wake, and by the end.
  *
  * Ordering
  *   M1  A cell's turn is stored release after its record was written, and loaded
  *       acquire before the record is read; the other way round when it is given back.
  *       Without it the reader could see half a record, or a writer overwrite one.
- *   M2  The reader stores `asleep` and then looks at the next cell's turn, at `poked`
- *       and at `ended`; writers store one of these and then exchange `asleep` (all
- *       seq_cst): one of the two sees the other.  Without it an event could lie there
- *       until the next one.
- *   M3  `cells` is stored release once it is made, and loaded acquire by who posts.
+ *   M2  The reader stores `asleep` and then looks at the next cell's turn, at
+ *       `missing`, at `poked` and at `ended`; writers store one of these and then
+ *       exchange `asleep` (all seq_cst): one of the two sees the other.  Without it an
+ *       event, or a gap, could lie there until the next one.
+ *   M3  `cells` is stored release once it is made, and loaded acquire by who posts;
+ *       who finds none writes nothing, since `wanted` may be seen earlier.
  *   M4  `reading` is taken acquire and given back release: whoever reads next goes on
  *       where the last reader stood.
  *   M5  `ended` is stored before `poked` is (M2's order), and the reader that has seen
  *       it looks at the ring once more: what was posted before the end is read.
+ *   M6  A writer loads `tail` and then adds to `missing`; the reader loads `missing`
+ *       and then `tail` (M2's orders).  Without it the reader could take the ring for
+ *       empty, and tell of a gap that is behind what others have written (I4).
  *
  * Progress   events_wanted: wait-free.  events_post: lock-free.  events_next blocks.
  * Threads    post, wake, end: any, inside an epoch, too.  next: one at a time.  begin:

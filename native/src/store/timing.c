@@ -60,16 +60,15 @@ void timing_note(struct faster_session *session, uint32_t operation, int result,
 
 /* As whoever helps (C4), so that the session's own thread is asked to come again. */
 static void set_ticks(struct faster_session *session, uint32_t ticks) {
-    for (uint32_t i = 0; i < SET_ATTEMPTS; i++) {
-        if (session_enter_helper(session) == FASTER_OK) {
+    int result = FASTER_E_BUSY;
+    for (uint32_t i = 0; i < SET_ATTEMPTS && result == FASTER_E_BUSY; i++) {
+        result = session_enter_helper(session);
+        if (result == FASTER_OK) {
             session->ticks = ticks;
             session_leave(session);
-            return;
+        } else if (result == FASTER_E_BUSY) {
+            thread_yield();
         }
-        if (session_is_closed(session)) {
-            return;
-        }
-        thread_yield();
     }
 }
 

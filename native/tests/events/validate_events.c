@@ -17,12 +17,18 @@ static struct events *begin(uint64_t capacity) {
 
 static void end(struct events *events) { events_destroy(events); }
 
+static struct faster_event event_of(uint64_t number) {
+    return (struct faster_event){
+        .kind = FASTER_EVENT_PAGE_TURNED,
+        .begin_ns = number,
+        .end_ns = number + 1,
+        .words = {number, number + 1, number + 2, number + 3},
+    };
+}
+
 static void post(struct events *events, uint64_t number) {
-    struct faster_event event = {.kind = FASTER_EVENT_PAGE_TURNED,
-                                 .begin_ns = number,
-                                 .end_ns = number + 1,
-                                 .lost_before = 1000, /* is not the caller's */
-                                 .words = {number, number + 1, number + 2, number + 3}};
+    struct faster_event event = event_of(number);
+    event.lost_before = 1000; /* is not the caller's */
     events_post(events, &event);
 }
 
@@ -115,6 +121,44 @@ static void i4_what_finds_no_room_is_told_where_it_is_missing(void) {
     expect(events, CAPACITY, 0, 0, 0); /* told once */
     CHECK_U64(events_lost(events), 4);
     end(events);
+}
+
+/* The first two steps of a writer, and the last, as if it stood still between them. */
+static void take_first_cell(struct events *events) {
+    CHECK_U64(atomic_fetch_add_explicit(&events->tail, 1, memory_order_relaxed), 0);
+}
+
+static void write_first_cell(struct events *events, uint64_t number) {
+    struct event_cell *cell =
+        atomic_load_explicit(&events->cells, memory_order_relaxed);
+    cell->event = event_of(number);
+    atomic_store_explicit(&cell->turn, 1, memory_order_seq_cst);
+}
+
+static void i4_a_gap_is_told_behind_a_writer_that_stands_still(void) {
+    struct events *events = begin(2);
+    take_first_cell(events);
+    post(events, 1);
+    post(events, 2);            /* lost */
+    expect(events, 2, 0, 0, 0); /* nothing can be read, and the gap is behind it */
+    write_first_cell(events, 0);
+    expect(events, 2, 0, 2, 1);
+    expect(events, 2, 0, 0, 0);
+    end(events);
+}
+
+/* `wanted` guards nothing, so who posts may see it before it sees the ring. */
+static void m3_nothing_is_written_where_no_ring_is_seen(void) {
+    struct events events;
+    CHECK_INT(events_init(&events), 0);
+    atomic_store_explicit(&events.wanted, true, memory_order_relaxed);
+    post(&events, 1);
+    CHECK_U64(events_waiting(&events), 0);
+    CHECK_U64(events_lost(&events), 0);
+    CHECK_INT(events_begin(&events, CAPACITY), FASTER_OK);
+    post(&events, 2);
+    expect(&events, CAPACITY, 2, 1, 0);
+    end(&events);
 }
 
 static void limits_a_capacity_is_a_power_of_two_within_limits(void) {
@@ -249,6 +293,22 @@ static void i5_a_sleeping_reader_is_woken_to_look(void) {
     }
 }
 
+/* A writer found the ring full, and says so when the reader has taken everything: what
+ * it does then wakes nobody who is awake. */
+static void m2_a_reader_does_not_sleep_over_a_gap(void) {
+    struct events *events = begin(CAPACITY);
+    struct faster_event out;
+    uint64_t count = 1;
+    uint64_t lost = 0;
+    uint64_t begun = clock_ms();
+    (void)atomic_fetch_add_explicit(&events->missing, 1, memory_order_seq_cst);
+    CHECK_INT(events_next(events, &out, 1, LATE_MS, &count, &lost), FASTER_OK);
+    CHECK_U64(count, 0);
+    CHECK_U64(lost, 1);
+    CHECK(clock_ms() - begun < LATE_MS, "%s", "it slept");
+    end(events);
+}
+
 static void a_reader_that_nobody_wakes_comes_back(void) {
     struct events *events = begin(CAPACITY);
     struct faster_event out;
@@ -296,10 +356,13 @@ static void m4_there_is_one_reader(void) {
 HARNESS_MAIN(TEST(i1_what_is_posted_is_read_once_in_order),
              TEST(i1_nothing_is_written_down_before_somebody_listens),
              TEST(i4_what_finds_no_room_is_told_where_it_is_missing),
+             TEST(i4_a_gap_is_told_behind_a_writer_that_stands_still),
+             TEST(m3_nothing_is_written_where_no_ring_is_seen),
              TEST(limits_a_capacity_is_a_power_of_two_within_limits),
              TEST(m5_what_was_posted_before_the_end_is_read),
              TEST(m5_an_end_without_a_beginning_is_an_end),
              TEST(i5_a_sleeping_reader_is_woken_by_an_event),
              TEST(i5_a_sleeping_reader_is_woken_by_the_end),
              TEST(i5_a_sleeping_reader_is_woken_to_look),
+             TEST(m2_a_reader_does_not_sleep_over_a_gap),
              TEST(a_reader_that_nobody_wakes_comes_back), TEST(m4_there_is_one_reader))

@@ -280,6 +280,26 @@ def test_an_interrupt_ends_with_130() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("verb", ["stats", "no verb"])
+def test_what_the_output_cannot_say_is_no_traceback(verb: str) -> None:
+    """Bars and other pictures are "?" where the encoding has no such letters."""
+    program = (
+        "import sys\n"
+        "from pyfaster import _cli\n"
+        "_cli.make_app = lambda *_, **__: lambda **_: print('\u2588 \u2591 x')\n"
+        f"sys.argv = ['pyfaster', {verb!r}]\n"
+        "_cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "? ? x\n", "")
+
+
 def test_colours_are_left_out_when_asked() -> None:
     """With NO_COLOR nothing steers the terminal, not even where colours are forced."""
     coloured = process("bench", "--memory", "lots", FORCE_COLOR="1", NO_COLOR="")

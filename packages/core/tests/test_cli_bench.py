@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import pyfaster
-from pyfaster._cli import _bench, _contest, _contestants, make_app
+from pyfaster._cli import _common, _contest, _contestants, make_app
 from pyfaster._cli._contest import Outcome, Plan
 from pyfaster._registry import registry
 
@@ -141,6 +141,6 @@ def test_an_interrupt_leaves_nothing(
 def test_a_budget_that_makes_no_sense_is_refused() -> None:
     """It is refused before anything runs, with what would be a size."""
     with pytest.raises(pyfaster.ConfigError, match="lots"):
-        _bench.check_memory("lots")
-    _bench.check_memory("")
-    _bench.check_memory("64MiB")
+        _common.budget_of("lots")
+    assert _common.budget_of("0") == 0
+    assert _common.budget_of("64MiB") == 64 << 20

@@ -163,12 +163,3 @@ def test_a_plugin_that_answers_wrongly_is_blamed(
 def test_figures_as_people_read_them(name: str, value: object, said: str) -> None:
     """Rates are percents, sizes have units, addresses are exact."""
     assert _stats.text(name, value) == said
-
-
-@pytest.mark.parametrize(
-    ("nanoseconds", "said"),
-    [(None, "-"), (42.0, "42 ns"), (1500.0, "1.5 us"), (2e6, "2.0 ms"), (3e9, "3.0 s")],
-)
-def test_times_as_people_read_them(nanoseconds: float | None, said: str) -> None:
-    """The unit is that of the size."""
-    assert _stats.duration(nanoseconds) == said

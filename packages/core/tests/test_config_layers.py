@@ -279,6 +279,16 @@ def test_what_is_wrong_together_says_who_said_it(tmp_path: Path) -> None:
     assert "checkpoint_every from PYFASTER__CHECKPOINT__EVERY" in said
 
 
+def test_an_unknown_keyword_hides_no_other_mistake(tmp_path: Path) -> None:
+    """What the file, the environment and the program say wrongly is one error."""
+    file = written(tmp_path, "[store]\nmemroy = 1\n")
+    variables = {"PYFASTER__SESSIONS__MAX": "-4"}
+    said = refusal(file, {"sample_evry": 4, "close_timeout": -1}, variables)
+    assert said.startswith("4 settings are wrong")
+    for one in ("sample_evry", "memroy", "PYFASTER__SESSIONS__MAX", "close_timeout"):
+        assert one in said
+
+
 def test_settings_wrong_together_are_told_beside_others(tmp_path: Path) -> None:
     """A value out of range does not hide what else is wrong."""
     text = "[store]\nmemory = '1KiB'\nread_only = true\nclose_timeout = -1\n"

@@ -113,6 +113,7 @@ def test_mistakes_in_a_plugin_s_table_are_told(config: Any, said: str) -> None:
     [
         ({"store": {"memory": 1}}, "pyfaster's own"),
         ({"audit": 3}, "mapping"),
+        (3, "plugins=3: give a mapping"),
         ({"audit": {"level": -1}}, r"plugins= audit\.level"),
         ({"other": {"a": 1}}, "no table 'other'"),
     ],

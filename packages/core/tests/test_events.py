@@ -16,7 +16,7 @@ import pytest
 
 import pyfaster
 from pyfaster._stats import StoreStats
-from pyfaster._watching import Watch
+from pyfaster._watch import Watch
 from pyfaster.events import (
     CheckpointFailed,
     CheckpointPhase,
@@ -88,6 +88,20 @@ def test_what_nobody_asked_for_is_told_at_the_end(told: EventRecorder) -> None:
     (saturated,) = told.of(IndexSaturated)
     assert saturated.store == store.name
     assert saturated.entries > 4 * saturated.buckets
+
+
+def test_a_budget_that_refuses_again_is_told_again(told: EventRecorder) -> None:
+    """With another budget the index may double, until that one refuses, too."""
+    with pyfaster.open(key=int, value=int, memory="2MiB", index_fraction=0.02) as store:
+        store.upsert_many(range(2_000), range(2_000))
+        (first,) = told.wait_for(IndexSaturated)
+        store.reconfigure(memory="8MiB")
+        store.upsert_many(range(40_000), range(40_000))
+        second = told.wait_for(IndexSaturated, 2)[-1]
+        assert second.buckets > first.buckets
+        for _ in range(3):
+            store.stats()
+    assert told.of(IndexSaturated) == [first, second]
 
 
 def test_pages_are_told_from_turn_to_eviction(told: EventRecorder) -> None:

@@ -5,6 +5,7 @@ The thread that tells plugins what happens: when there is one, and when it ends.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 import pyfaster
+from pyfaster._cabi_events import Ears
 from pyfaster.errors import ClosedError, PluginWarning
 from pyfaster.events import (
     CheckpointTaken,
@@ -26,6 +28,7 @@ from pyfaster.events import (
     PagesEvicted,
     PagesFlushed,
     PageTurned,
+    WritesStopped,
 )
 from pyfaster.testing import EventRecorder, MemoryDevice
 
@@ -199,6 +202,24 @@ def test_a_plugin_that_raises_is_a_warning_and_others_go_on() -> None:
         assert names == {RuntimeError}
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_no_plugin_ends_the_thread_that_serves_all(kind: type[BaseException]) -> None:
+    """What is no Exception is kept like one; others are told, and the next events."""
+
+    def refuse(event: object) -> None:
+        raise kind("on purpose")
+
+    with EventRecorder(refuse) as refusing, EventRecorder() as told:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PluginWarning)
+            with on_device() as store:
+                fill(store, 300)
+                told.wait_for(PageTurned, 2)
+                refusing.wait_for(PageTurned, 2)
+                assert store.listening
+        assert {type(error) for _, error in store.plugin_errors} == {kind}
+
+
 def test_a_store_that_is_dropped_is_collected() -> None:
     """The thread keeps no store alive, and ends with it."""
     with EventRecorder():
@@ -239,6 +260,28 @@ def test_a_handler_may_take_figures() -> None:
     """stats() from inside a handler waits for nobody."""
     _, (figures,) = run_inside(lambda store: store.stats())
     assert isinstance(figures, pyfaster.StoreStats)
+
+
+def test_figures_that_come_while_others_are_told_are_told_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Figures that are handed over while the thread looks at others do not wait."""
+    usual, handed = Ears.next, threading.Event()
+
+    def hand_over(ears: Ears, timeout_ms: int) -> Any:
+        if timeout_ms == 0 and not handed.is_set():  # it has taken the first ones
+            handed.set()
+            figures, _, taken = store._figures()  # type: ignore[misc]
+            stop = -errno.EIO, 64, 128
+            store._listener.hand((figures, stop, taken))  # type: ignore[union-attr]
+        return usual(ears, timeout_ms)
+
+    monkeypatch.setattr(Ears, "next", hand_over)
+    with EventRecorder() as told, pyfaster.open(key=int, value=int) as store:
+        store.stats()
+        assert handed.wait(LONG_S)
+        (stopped,) = told.wait_for(WritesStopped, timeout=LONG_S / 2)
+    assert (stopped.start, stopped.end) == (64, 128)
 
 
 def test_a_handler_may_close_the_store() -> None:

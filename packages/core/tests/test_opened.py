@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import pyfaster
-from pyfaster import hookimpl
+from pyfaster import flog, hookimpl
 
 
 def names() -> list[str]:
@@ -77,11 +77,11 @@ def test_logs_are_told_of_and_a_plugin_that_raises_is_a_warning() -> None:
     pyfaster.register(listener, name="listener")
     try:
         log = Log("wal")
-        pyfaster.log_opened(log)
+        flog.log_opened(log)
         assert "wal" in names()
         log.closed = True
         with pytest.warns(pyfaster.PluginWarning, match="'listener' raised Runtime"):
-            pyfaster.log_closed(log)
+            flog.log_closed(log)
     finally:
         pyfaster.unregister("listener")
     assert "wal" not in names()
@@ -99,7 +99,7 @@ def test_a_child_has_none_of_its_parents() -> None:
             try:
                 own = Log("own")
                 empty = pyfaster.opened() == ()
-                pyfaster.log_opened(own)
+                flog.log_opened(own)
                 code = 0 if empty and names() == ["own"] else 2
             finally:
                 os._exit(code)

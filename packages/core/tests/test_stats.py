@@ -11,6 +11,8 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 import pyfaster
 from pyfaster import Histogram, _cabi, _cabi_figures
@@ -300,3 +302,18 @@ def test_histograms_are_subtracted_and_checked() -> None:
     for figures in ({}, {"counts": [1], "total_ns": 1}, {"counts": 3, "total_ns": 3}):
         with pytest.raises(ValueError, match="histogram"):
             Histogram.from_dict(figures)  # type: ignore[arg-type]  # on purpose
+
+
+@given(some.dictionaries(some.integers(0, 63), some.integers(1, 1 << 40), max_size=6))
+def test_quantiles_rise_and_stay_in_their_buckets(held: dict[int, int]) -> None:
+    """They rise with the part, and are nothing of nothing."""
+    timed = Histogram(tuple(held.get(at, 0) for at in range(64)))
+    found = [timed.quantile(part) for part in (0.0, 0.5, 0.9, 0.99, 1.0)]
+    if not held:
+        assert found == [None] * 5
+        return
+    numbers = [number for number in found if number is not None]
+    assert len(numbers) == 5
+    assert numbers == sorted(numbers)
+    assert numbers[0] >= (1 << min(held) if min(held) else 0)
+    assert numbers[-1] <= 2 << max(held)

@@ -20,3 +20,16 @@ def place(tmp_path: Path) -> Path:
     """Where a test's log lives, in files; nothing is there yet."""
     pytest.importorskip("pyfaster_devices_file")
     return tmp_path / "wal"
+
+
+@pytest.fixture
+def built(place: Path) -> Path:
+    """A completed log of ten entries, a cursor and a cookie."""
+    from log_kit import fill, open_log  # found by the path above
+
+    with open_log(place) as log:
+        fill(log, 10, 10)
+        log.commit(cookie=b"cookie")
+        log.cursor("billing").save(log.committed.until)
+        log.complete()
+    return place

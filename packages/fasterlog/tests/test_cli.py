@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 import typer
 from log_kit import crash, fill, flip, open_log, reopen, segment_of, slot
 from typer.testing import CliRunner, Result
@@ -30,17 +29,6 @@ def said(words: list[str], place: Path, *more: str) -> tuple[int, Any]:
     """Run a subcommand with --json; give its status and what it wrote."""
     result = run(words, place, *more, "--json")
     return result.exit_code, json.loads(result.stdout)
-
-
-@pytest.fixture
-def built(place: Path) -> Path:
-    """A completed log of ten entries, a cursor and a cookie."""
-    with open_log(place) as log:
-        fill(log, 10, 10)
-        log.commit(cookie=b"cookie")
-        log.cursor("billing").save(log.committed.until)
-        log.complete()
-    return place
 
 
 def test_looking_changes_nothing(built: Path) -> None:

@@ -28,17 +28,6 @@ def said(verb: str, place: Path) -> tuple[int, Any]:
     return result.exit_code, json.loads(result.stdout)
 
 
-@pytest.fixture
-def built(place: Path) -> Path:
-    """A completed log of ten entries, a cursor and a cookie."""
-    with open_log(place) as log:
-        fill(log, 10, 10)
-        log.commit(cookie=b"cookie")
-        log.cursor("billing").save(log.committed.until)
-        log.complete()
-    return place
-
-
 def test_a_log_is_described(built: Path) -> None:
     """Addresses, commits and cursors are told, as `log stat` has them."""
     status, data = said("info", built)

@@ -212,3 +212,17 @@ def test_several_processes_have_to_be_told_apart(runtime: Path) -> None:
         other.listen()
         with pytest.raises(pyfaster.ConfigError, match=f"1, {os.getpid()}"):
             client.snapshot()
+
+
+def test_a_name_that_several_processes_have_is_refused(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error lists them, and no one is taken for the other; one alone is found."""
+    told = client.parse(json.dumps(ANSWER).encode())
+    both = [client.Running(pid, runtime / f"{pid}.sock") for pid in (7, 8)]
+    monkeypatch.setattr(client, "ask", lambda path: told)
+    monkeypatch.setattr(client, "running", lambda: both)
+    with pytest.raises(pyfaster.ConfigError, match=r"2 processes .*: 7, 8"):
+        client.resolve("file:data")
+    monkeypatch.setattr(client, "running", lambda: both[1:])
+    assert client.resolve("file:data") == (runtime / "8.sock", "file:data")

@@ -19,8 +19,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 import pyfaster
 from pyfaster_observability import failures, instrument, uninstrument
 from pyfaster_observability._log_metrics import LOG_METRICS
-from pyfaster_observability._metrics import LIMITS
-from pyfaster_observability._rates import quantile
+from pyfaster_observability._metrics import LIMITS, NS
 from pyfaster_observability._store_metrics import STORE_METRICS
 
 #: Metrics that say nothing of a store in memory without a budget or a checkpoint.
@@ -110,7 +109,7 @@ def test_buckets_are_a_histogram_of_prometheus() -> None:
     assert counts[-1] == histogram.samples > 0
     total = value(found[f"{name}.sum"], db__operation__name="upsert")
     assert total == pytest.approx(histogram.total_ns / 1e9)
-    median = quantile(histogram.counts, 0.5)
+    median = histogram.quantile(0.5)
     assert median is not None
     above = [float(limit) for limit, count in ordered if count >= histogram.samples / 2]
     assert median / 1e9 <= above[0]
@@ -335,6 +334,16 @@ def test_a_log_is_told_of() -> None:
     assert value(found[f"{own}.payload"]) == 8
     assert value(found[f"{own}.size"]) == stats.tail - stats.begin
     assert value(found[f"{own}.completed"]) == 0
+    commits = found[f"{own}.commit.duration.bucket"]
+    assert value(commits, le="+Inf") == stats.latencies["commit"].samples == 1
+    for word in ("write", "sync"):
+        requests = {"le": "+Inf", "pyfaster__device__operation": word}
+        times = stats.latencies[f"device_{word}"]
+        assert (
+            value(found[f"{own}.device.duration.bucket"], **requests) == times.samples
+        )
+        took = found[f"{own}.device.duration.sum"]
+        assert value(took, pyfaster__device__operation=word) == times.total_ns * NS
     assert providers.collect() == {}
 
 

@@ -122,6 +122,15 @@ def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:
         assert "pyfaster_sessions" in scrape(server.url)
 
 
+@pytest.mark.parametrize("port", [-1, 70_000, "many", None, 80.5])
+def test_what_is_no_port_is_an_error_that_says_so(port: Any) -> None:
+    """A ConfigError, whatever the library below raises; another port serves."""
+    with pytest.raises(pyfaster.ConfigError, match="give another port"):
+        serve_prometheus(port)
+    with serve_prometheus(0) as server, pyfaster.open():
+        assert "pyfaster_sessions" in scrape(server.url)
+
+
 def test_without_the_exporter_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from pyfaster.checkpoints import CheckpointInfo, ValidationReport
+from pyfaster.pictures import plain_text
 from pyfaster_checkpoint._catalog import Entry, info_of
 from pyfaster_checkpoint._findings import StoreReport
 
@@ -49,14 +50,7 @@ def say(console: Console, text: str, style: str = "") -> None:
     """
     Show a line, which the terminal may wrap but nobody else.
     """
-    console.print(plain(text), style=style, soft_wrap=True, highlight=False)
-
-
-def plain(text: str) -> str:
-    """
-    Give a text without anything that could steer a terminal: it may be a stranger's.
-    """
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    console.print(plain_text(text), style=style, soft_wrap=True, highlight=False)
 
 
 def _state(info: CheckpointInfo, left: bool) -> str:
@@ -116,7 +110,7 @@ def show_one(entry: Entry, console: Console) -> None:
     if len(info.sessions) > len(shown):
         rows["more sessions"] = f"{len(info.sessions) - len(shown):,}"
     for name, value in rows.items():
-        table.add_row(name, "-" if value is None else plain(str(value)))
+        table.add_row(name, "-" if value is None else plain_text(str(value)))
     console.print(table)
     if info.damage:
         say(console, info.damage, style="red")
@@ -166,7 +160,7 @@ def show_store(report: StoreReport, console: Console) -> None:
     """
     Show what looking through a store has shown.
     """
-    table = Table("looked at", "count", title=plain(report.directory))
+    table = Table("looked at", "count", title=plain_text(report.directory))
     table.columns[1].justify = "right"
     for heading, count in (
         ("checkpoints", report.checkpoints),

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from pyfaster._async import AsyncSession
     from pyfaster._config import StoreConfig
     from pyfaster._device_access import announce, open_device
-    from pyfaster._opened import log_closed, log_opened, opened
+    from pyfaster._opened import opened
     from pyfaster._plugins import load_plugins, register, unregister
     from pyfaster.checkpoints import CheckpointInfo, RecoveryReport
     from pyfaster.hookspecs import DeviceScheme, hookimpl
@@ -83,8 +83,6 @@ _LAZY = {
     "announce": "pyfaster._device_access",
     "hookimpl": "pyfaster.hookspecs",
     "load_plugins": "pyfaster._plugins",
-    "log_closed": "pyfaster._opened",
-    "log_opened": "pyfaster._opened",
     "open_device": "pyfaster._device_access",
     "opened": "pyfaster._opened",
     "register": "pyfaster._plugins",
@@ -170,8 +168,6 @@ __all__ = [
     "announce",
     "hookimpl",
     "load_plugins",
-    "log_closed",
-    "log_opened",
     "native_merge",
     "open",
     "open_device",

@@ -15,7 +15,6 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pyfaster._cabi import CLOSED
-from pyfaster._phases import Phases
 from pyfaster._read_only import refuse
 from pyfaster.errors import (
     CheckpointBusyError,
@@ -28,7 +27,6 @@ from pyfaster.errors import (
     error_for,
     pip_line,
 )
-from pyfaster.events import CheckpointFailed, CheckpointTaken, StoreEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
         RecoveryReport,
         ValidationReport,
     )
+    from pyfaster.events import StoreEvent
 
 
 class StoreCheckpoints:
@@ -182,6 +181,9 @@ class StoreCheckpoints:
         """
         Take one and tell the plugins of it.
         """
+        from pyfaster._phases import Phases
+        from pyfaster.events import CheckpointFailed, CheckpointTaken
+
         phases = Phases(self.name, self._tell_event, progress)
         try:
             info = durability.take(kind, cookie, timeout, phases, last=last)

@@ -75,6 +75,7 @@ def of_keywords(
     who: str,
     *,
     tables: bool = False,
+    wrong: list[str] | None = None,
 ) -> Tree:
     """
     The tree of a program's words.
@@ -88,11 +89,13 @@ def of_keywords(
 
         tables: Whether tables as a file has them may be among them.
 
+        wrong: Gets a sentence for each keyword that there is not; None to raise them.
+
     Raises:
         ConfigError: There is no such keyword.
     """
     tree: Tree = {}
-    wrong = []
+    unknown: list[str] = [] if wrong is None else wrong
     for name, value in said.items():
         if not isinstance(name, str):
             raise ConfigError(f"names of settings are texts, found {name!r}")
@@ -102,11 +105,11 @@ def of_keywords(
         elif name in flat:
             node = grow(flat[name], value, PROGRAM, f"{who} {name}")
         else:
-            wrong.append(f"{who} {name}: {unknown_setting(name, flat)}")
+            unknown.append(f"{who} {name}: {unknown_setting(name, flat)}")
             continue
         tree = lay_over(tree, node)
-    if wrong:
-        raise ConfigError(explain(wrong))
+    if unknown and wrong is None:
+        raise ConfigError(explain(unknown))
     return tree
 
 
@@ -136,14 +139,18 @@ def resolve(
         ConfigError: The result is not a valid configuration.
     """
     said = said_by(config, flat=places())
-    words = of_keywords(settings, places(), "keyword")
+    wrong: list[str] = []
+    words = of_keywords(settings, places(), "keyword", wrong=wrong)
+    if not isinstance(plugins, Mapping | None):
+        raise ConfigError(f"plugins={plugins!r}: give a mapping of settings by table")
     for name, table in (plugins or {}).items():
         words = lay_over(words, _of_plugin(name, table))
     around = read_environment(os.environ if environ is None else environ)
-    if isinstance(config, StoreConfig) and not words and not around:
+    if isinstance(config, StoreConfig) and not (words or around or wrong):
         return Asked(config, None, {}, {}, said)
     tree = layered(config, said, around, words)
     check = Check(tree, _registry(registry), file=config)
+    check.wrong += wrong
     asked = check.all()
     check.refuse()
     assert asked is not None

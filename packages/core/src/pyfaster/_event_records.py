@@ -122,7 +122,7 @@ _MAKERS: dict[str, Callable[[str, Record], StoreEvent]] = {
     "pending_completed": _completed,
 }
 
-#: Of these the figures may say more (`pyfaster._watching.Watch`).
+#: Of these the figures may say more (`pyfaster._watch.Watch`).
 NEWSY = frozenset({"news", "pages_evicted", "index_grown", "device_failed"})
 
 

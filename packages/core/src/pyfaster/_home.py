@@ -53,6 +53,13 @@ _open: weakref.WeakSet[Directory] = weakref.WeakSet()
 _watching: list[bool] = []
 
 
+def fresh_id() -> int:
+    """
+    A number for a store that nobody else has; never 0.
+    """
+    return int.from_bytes(os.urandom(8), "little") | 1
+
+
 def _let_go_in_child() -> None:
     """
     After fork(), in the child: the directories are the parent's.
@@ -300,4 +307,4 @@ class Home:
             self._directory = None
 
 
-__all__ = ["Directory", "Home"]
+__all__ = ["Directory", "Home", "fresh_id"]

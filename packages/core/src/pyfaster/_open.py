@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from pyfaster import _cabi
-from pyfaster._home import Directory, Home
+from pyfaster._home import Directory, Home, fresh_id
 from pyfaster._opened import remember
 from pyfaster._store import FasterKv
 from pyfaster.errors import (
@@ -381,7 +380,7 @@ def _open_device(place: tuple[Any, str] | None, config: StoreConfig) -> Home:
     if place is None:
         return Home(MEMORY)
     scheme, where = place
-    store_id = secrets.randbits(64) | 1
+    store_id = fresh_id()
     if not isinstance(scheme, DeviceScheme):
         return Home.of_device(scheme, type(scheme).__name__, store_id)
     name = f"{scheme.name}:{where}"
@@ -494,7 +493,7 @@ def _explain(error: FasterError, config: StoreConfig) -> FasterError:
     if error.status in (_cabi.FULL, _cabi.CONFIG):
         return ConfigError(
             f"the core cannot open a store with {given}; raise memory, lower "
-            "page_size or expected_keys, or leave settings out",
+            "page_size, expected_keys or read_cache, or leave settings out",
             status=error.status,
         )
     return error_for(error.status, f"opening a store with {given}")

@@ -35,7 +35,7 @@ from pyfaster._checkpoint_values import (
 from pyfaster._commits import Commits, SessionNames
 from pyfaster._devices import is_device
 from pyfaster._durable import Durability
-from pyfaster._home import CHECKPOINTS_NAME, Directory, Home
+from pyfaster._home import CHECKPOINTS_NAME, Directory, Home, fresh_id
 from pyfaster._lasting import Lasting
 from pyfaster._open import Opened, Request, layout_of, open_core
 from pyfaster._registry import registry
@@ -268,7 +268,7 @@ class _Opening:
         if plan is None:
             random = secrets.randbits(32)
             generations: tuple[tuple[int, int], ...] = ((0, 1 << 32 | random),)
-            store_id = secrets.randbits(64) | 1
+            store_id = fresh_id()
             recovery = {}
         else:
             generations, store_id = plan.generations, plan.store_id

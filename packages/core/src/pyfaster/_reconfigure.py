@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyfaster._config import Settings, StoreConfig
     from pyfaster._durable import Durability
     from pyfaster._registry import Registry
+    from pyfaster._watch import Watch
 
 #: What may change while a store is open.
 LIVE = (
@@ -81,6 +82,7 @@ class StoreSettings:
     _kv: _cabi.Kv
     _lock: threading.RLock
     _registry: Registry
+    _watch: Watch
     _durability: Durability | None
     _plugin_settings: Mapping[str, BaseModel] = {}
 
@@ -176,6 +178,7 @@ class StoreSettings:
             if "memory" in changed:
                 permille = round(new.index_fraction * 1000)
                 _cabi_limits.kv_limit_memory(kv, new.memory or 0, permille)
+                self._watch.allow()
             if "sessions_max" in changed:
                 _cabi_limits.kv_limit_sessions(kv, new.sessions_max)
             if "mutable_fraction" in changed:

@@ -304,18 +304,32 @@ class Registry:
         """
         return bool(self._calls(hook, {}))
 
-    def tell(self, hook: str, **facts: object) -> list[tuple[str, Exception]]:
+    def tell(
+        self,
+        hook: str,
+        failures: type[BaseException] = Exception,
+        **facts: object,
+    ) -> list[tuple[str, BaseException]]:
         """
         Tell every plugin something.
+
+        Args:
+            hook: What is called.
+
+            failures: What a plugin may raise without keeping others from being told;
+                anything in a thread that serves plugins alone, which no `sys.exit` of
+                one of them shall end.
+
+            **facts: What is told.
 
         Returns:
             The plugins that raised, by name, each with its exception.
         """
-        raised: list[tuple[str, Exception]] = []
+        raised: list[tuple[str, BaseException]] = []
         for name, call in self._calls(hook, facts):
             try:
                 call()
-            except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            except failures as error:
                 raised.append((name, error))
         return raised
 

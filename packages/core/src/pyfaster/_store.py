@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import threading
 import time
 import weakref
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyfaster import _cabi
 from pyfaster._checkpoints_of import StoreCheckpoints
 from pyfaster._delegate import SessionDelegate
-from pyfaster._home import Home
+from pyfaster._home import Home, fresh_id
 from pyfaster._read_only import refuse
 from pyfaster._reconfigure import StoreSettings
 from pyfaster._scan import Origin, Scan, ScanCursor, Scanner
@@ -105,7 +104,7 @@ class FasterKv(
         self._untold = [True]  # popped by whoever tells the plugins of the end
         self._begin_watching(name)
         self._popping: Iterator[K] | None = None  # under the lock
-        number = home.store_id or secrets.randbits(64) | 1
+        number = home.store_id or fresh_id()
         self._origin = Origin(f"store {name!r}", number, config.page_size, kv.handle)
         ghost = weakref.ref(self)  # the store and its threads' locals are no cycle
 

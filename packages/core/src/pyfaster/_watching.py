@@ -2,16 +2,11 @@
 """
 Who tells plugins what happens in a store.
 
-Theory of operation: there are two ways. Where nobody listens, `Watch` compares figures
-with those seen before, whenever somebody takes figures. Where a plugin implements
-`pyfaster_event`, a `Listener` has one thread for the store, which sleeps in the core
-until something has happened there, and tells it. That thread alone tells then, so
-events come in the order of time; whoever takes figures hands them to it.
-
-The thread keeps the store's memory alive and not the store: one that is dropped is
-collected, and its thread ends. Nothing in here is locked while a plugin is told, and
-nobody waits for the thread but `close()`; so a plugin may do with the store what it
-likes, closing included. A child that was forked off has no such thread.
+Theory of operation: there are two ways. Where nobody listens, a `Watch` compares
+figures with those seen before, whenever somebody takes figures. Where a plugin
+implements `pyfaster_event`, a `Listener` has one thread for the store, which sleeps in
+the core until something has happened there, and tells it. That thread alone tells then,
+so events come in the order of time; whoever takes figures hands them to it.
 """
 
 from __future__ import annotations
@@ -20,265 +15,27 @@ import os
 import threading
 import time
 import warnings
-import weakref
-from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pyfaster import _cabi
-from pyfaster._cabi_events import ROOM, Ears
 from pyfaster._cabi_figures import kv_histograms
-from pyfaster._event_records import NEWSY, errno_of, event_of
 from pyfaster._stats import StoreStats
 from pyfaster.errors import FasterError, PluginWarning, error_for
-from pyfaster.events import (
-    EventsLost,
-    IndexGrown,
-    IndexSaturated,
-    LogSpilled,
-    StoreEvent,
-    WritesResumed,
-    WritesStopped,
-)
 
 if TYPE_CHECKING:
-    from pyfaster._cabi_events import Record
+    from collections.abc import Mapping
+
     from pyfaster._config import StoreConfig
+    from pyfaster._listener import Listener
     from pyfaster._registry import Registry
+    from pyfaster._watch import Taken, Watch
+    from pyfaster.events import StoreEvent
 
 _HOOK = "pyfaster_event"
 
-#: What the core says of one write that stopped all others: a status, 0 for none, and
-#: the addresses from which and to which.
-Stop = tuple[int, int, int]
-
-_NO_STOP: Stop = (0, 0, 0)
-
-#: Figures, what had stopped, and when they were taken, by `time.monotonic_ns`.
-Taken = tuple[StoreStats, Stop, int]
-
-#: How long the thread sleeps in the core when nothing happens.
-_SLEEP_MS = 60_000
-
 #: What `close()` waits at least for plugins that are still being told.
 GRACE_S = 10.0
-
-
-class Watch:
-    """
-    Compares figures with those seen before. Any thread may call any method.
-    """
-
-    __slots__ = (
-        "_growths",
-        "_lock",
-        "_saturated",
-        "_spilled",
-        "_stop",
-        "_store",
-        "_taken",
-    )
-
-    def __init__(self, store: str) -> None:
-        self._store = store
-        self._lock = threading.Lock()
-        self._growths = 0
-        self._saturated = False
-        self._spilled = False
-        self._stop = _NO_STOP
-        self._taken = 0
-
-    def news(
-        self, stats: StoreStats, stop: Stop, taken: int | None = None
-    ) -> list[StoreEvent]:
-        """
-        Give the events that these figures show.
-
-        Args:
-            stats: The store's figures.
-
-            stop: What the core says of a write that has failed.
-
-            taken: When they were taken; what is older than others that were compared
-                shows nothing. Now when None.
-        """
-        now = time.time_ns()
-        taken = time.monotonic_ns() if taken is None else taken
-        with self._lock:
-            if taken < self._taken:
-                return []
-            self._taken = taken
-            return [
-                *self._of_index(stats, now),
-                *self._of_log(stats, now),
-                *self._of_device(stop, now),
-            ]
-
-    def is_new(self, grown: IndexGrown) -> bool:
-        """
-        Whether nobody has been told of this growth; the figures need not show it then.
-        """
-        with self._lock:
-            new = grown.growths > self._growths
-            self._growths = max(grown.growths, self._growths)
-        return new
-
-    def _of_index(self, stats: StoreStats, now: int) -> Iterator[StoreEvent]:
-        buckets, size = stats.index_buckets, stats.index_bytes
-        if stats.index_growths > self._growths:
-            self._growths = stats.index_growths
-            yield IndexGrown(self._store, self._growths, buckets, size, time_ns=now)
-        if stats.index_saturated and not self._saturated:
-            self._saturated = True
-            entries = stats.index_entries
-            yield IndexSaturated(self._store, entries, buckets, size, time_ns=now)
-
-    def _of_log(self, stats: StoreStats, now: int) -> Iterator[StoreEvent]:
-        if stats.pages_evicted and not self._spilled:
-            self._spilled = True
-            yield LogSpilled(self._store, stats.address_head, time_ns=now)
-
-    def _of_device(self, stop: Stop, now: int) -> Iterator[StoreEvent]:
-        if stop[0] in (_cabi.CLOSED, _cabi.FORKED):
-            return  # says nothing of the device
-        stop = stop if stop[0] else _NO_STOP
-        before, self._stop = self._stop, stop
-        if stop == before:
-            return
-        if stop == _NO_STOP:
-            yield WritesResumed(self._store, time_ns=now)
-            return
-        status, start, end = stop
-        number = errno_of(status)
-        text = os.strerror(number)
-        yield WritesStopped(self._store, number, start, end, text, time_ns=now)
-
-
-class _Watched(Protocol):
-    """
-    What the thread needs of a store.
-    """
-
-    name: str
-
-    def _tell_event(self, event: StoreEvent) -> None: ...
-    def _figures(self) -> Taken | None: ...
-
-
-class Listener:
-    """
-    The thread that tells plugins of one store.
-
-    Args:
-        store: Which; it is not kept.
-
-        kv: Its handle in the core.
-
-        watch: What its figures were.
-    """
-
-    def __init__(self, store: _Watched, kv: _cabi.Kv, watch: Watch) -> None:
-        ears = Ears(kv)
-        ears.begin()
-        self._ears = ears
-        self._watch = watch
-        self._handed: deque[Taken] = deque(maxlen=1)
-        self._ghost = weakref.ref(store, lambda _: ears.end())
-        self._thread = threading.Thread(
-            target=self._run, name="pyfaster-events", daemon=True
-        )
-        try:
-            self._thread.start()
-        except BaseException:  # the interpreter ends, or there are too many
-            ears.end()
-            raise
-
-    @property
-    def alive(self) -> bool:
-        """
-        Whether it tells what happens.
-        """
-        return self._thread.is_alive()
-
-    def hand(self, taken: Taken) -> None:
-        """
-        Have the thread tell what these figures show; never waits.
-        """
-        self._handed.append(taken)
-        self._ears.wake()
-
-    def join(self, timeout: float) -> bool:
-        """
-        Wait for the end of the thread, unless it is the one that calls.
-
-        Returns:
-            Whether it has told everything, or does so when the caller lets it go on.
-        """
-        if self._thread is threading.current_thread():
-            return True
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    # --- the thread -----------------------------------------------------------------
-
-    def _run(self) -> None:
-        try:
-            while self._drain(_SLEEP_MS):
-                with suppress(IndexError):
-                    self._look(self._handed.popleft())
-            with suppress(IndexError):
-                self._news(*self._handed.popleft())
-        finally:
-            self._ears.end()  # also when a plugin has ended the thread
-
-    def _look(self, handed: Taken) -> None:
-        """
-        Tell what figures show, behind what has happened before they were taken.
-        """
-        self._drain(0)
-        self._news(*handed)
-
-    def _drain(self, timeout_ms: int) -> bool:
-        """
-        Wait for events, and tell all that there are. False at the end of all.
-        """
-        while True:
-            records, lost, ended = self._ears.next(timeout_ms)
-            if ended or not self._tell(records, lost):
-                return False
-            if len(records) < ROOM:
-                return True
-            timeout_ms = 0
-
-    def _tell(self, records: list[Record], lost: int) -> bool:
-        """
-        Tell some events, and what figures show of them. False when the store is gone.
-        """
-        store = self._ghost()
-        if store is None:
-            return False
-        for record in records:
-            if record.lost_before:
-                count, when = record.lost_before, record.time_ns
-                store._tell_event(EventsLost(store.name, count, time_ns=when))
-            event = event_of(store.name, record)
-            known = isinstance(event, IndexGrown) and not self._watch.is_new(event)
-            if event is not None and not known:
-                store._tell_event(event)
-        if lost:
-            store._tell_event(EventsLost(store.name, lost, time_ns=time.time_ns()))
-        if lost or any(one.lost_before or one.kind in NEWSY for one in records):
-            figures = store._figures()
-            if figures is not None:
-                self._news(*figures)
-        return True
-
-    def _news(self, stats: StoreStats, stop: Stop, taken: int) -> None:
-        store = self._ghost()
-        if store is not None:
-            for event in self._watch.news(stats, stop, taken):
-                store._tell_event(event)
 
 
 class Watching:
@@ -293,10 +50,12 @@ class Watching:
     _watch: Watch
     _listener: Listener | None
     _listener_lock: threading.Lock
-    _plugin_errors: list[tuple[str, Exception]]
+    _plugin_errors: list[tuple[str, BaseException]]
     _pid: int
 
     def _begin_watching(self, name: str) -> None:
+        from pyfaster._watch import Watch  # brings the events, which are slow to make
+
         self._plugin_errors = []
         self._watch = Watch(name)
         self._listener = None
@@ -346,6 +105,8 @@ class Watching:
             if self._kv.closed:
                 raise error_for(_cabi.CLOSED, f"store {self.name!r}: listen")
             if self._listener is None:
+                from pyfaster._listener import Listener  # not everybody needs it
+
                 self._listener = Listener(self, self._kv, self._watch)
 
     @property
@@ -392,15 +153,16 @@ class Watching:
 
     def _tell_event(self, event: StoreEvent) -> None:
         """
-        Tell plugins where nobody could be told of a warning that is an error.
+        Tell plugins where nobody could be told of a warning that is an error, and where
+        no plugin's `sys.exit` shall end what serves all of them.
         """
         with suppress(Warning):  # `plugin_errors` has it
-            self.tell_plugins(_HOOK, event=event)
+            self._tell(_HOOK, BaseException, {"event": event})
 
     # --- plugins --------------------------------------------------------------------
 
     @property
-    def plugin_errors(self) -> tuple[tuple[str, Exception], ...]:
+    def plugin_errors(self) -> tuple[tuple[str, BaseException], ...]:
         """
         What plugins raised when they were told of this store: (plugin, exception).
         """
@@ -410,14 +172,19 @@ class Watching:
         """
         Tell plugins of this store; a plugin's failure is a warning.
         """
-        raised = self._registry.tell(hook, **(said or {"store": self}))
+        self._tell(hook, Exception, said or {"store": self})
+
+    def _tell(
+        self, hook: str, failures: type[BaseException], said: Mapping[str, object]
+    ) -> None:
+        raised = self._registry.tell(hook, failures, **said)
         self._plugin_errors.extend(raised)
         for plugin, error in raised:
             warnings.warn(
                 f"plugin {plugin!r} raised {type(error).__name__} in {hook}: {error}",
                 PluginWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
 
-__all__ = ["Listener", "Watch", "Watching"]
+__all__ = ["Watching"]

@@ -5,7 +5,7 @@ What a store tells the hook `pyfaster_event`.
 Theory of operation: the core writes down what happens off the path of operations, in a
 bounded ring, once somebody listens; nobody waits for a listener, and what finds no room
 is counted (`EventsLost`). One thread per store takes it from there and tells the hook
-(`pyfaster._watching`). It runs when a plugin that implements the hook is registered as
+(`pyfaster._listener`). It runs when a plugin that implements the hook is registered as
 the store is opened, or from `store.listen()` on, until the store is closed.
 
 Where nobody listens, whoever asks for `stats()`, and `close()`, compares the figures

@@ -44,6 +44,7 @@ from pyfaster._flog_values import (
     Slot,
 )
 from pyfaster._hot import Entry, LogScan, Piece
+from pyfaster._opened import log_closed, log_opened
 from pyfaster._sizes import parse_size
 
 #: What a log takes at most.
@@ -100,6 +101,8 @@ __all__ = [
     "Piece",
     "Slot",
     "give_bell",
+    "log_closed",
+    "log_opened",
     "log_settings",
     "parse_size",
     "record_of",

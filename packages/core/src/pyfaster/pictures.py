@@ -1,20 +1,28 @@
 # SPDX-License-Identifier: MIT
 """
-A picture of a log, for terminals: which part of it is where.
+How terminals show what a store tells: a picture of its log, sizes, durations, texts.
 
-The log's addresses go from left to right, from `begin` to `tail`. What lies below
-`head` is on the device alone; what lies above is in memory, and is written while it is
-on its way from the part that changes in place to the head.
+The core's commands and those that plugins bring show the same in the same way. The
+picture says which part of a log is where: addresses go from left to right, from `begin`
+to `tail`. What lies below `head` is on the device alone; what lies above is in memory,
+and is written while it is on its way from the part that changes in place to the head.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.text import Text
 
 WIDTH = 64
+
+#: How a figure is shown that there is none of.
+ABSENT = "-"
+
+_SIZES = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
+_TIMES = (("s", 1e9), ("ms", 1e6), ("µs", 1e3))
 
 #: Region -> how it is drawn: a letter, a style.
 REGIONS = {
@@ -76,6 +84,8 @@ def strip(stats: Addresses, width: int = WIDTH) -> Text:
     """
     Draw the regions to scale; one that is not empty gets a cell at least.
     """
+    from rich.text import Text  # slow to import
+
     sizes = regions(stats)
     whole = sum(sizes.values()) or 1
     cells = {
@@ -90,4 +100,55 @@ def strip(stats: Addresses, width: int = WIDTH) -> Text:
     return text
 
 
-__all__ = ["REGIONS", "WIDTH", "Addresses", "edges", "regions", "strip"]
+def size_text(size: float | None) -> str:
+    """
+    A number of bytes as people read it.
+    """
+    if size is None:
+        return ABSENT
+    for unit, least in _SIZES:
+        if abs(size) >= least:
+            return f"{size / least:,.1f} {unit}"
+    return f"{size:,.0f} B"
+
+
+def duration_text(duration_ns: float | None) -> str:
+    """
+    A duration as people read it.
+
+    Units: nanoseconds.
+    """
+    if duration_ns is None:
+        return ABSENT
+    for unit, least in _TIMES:
+        if duration_ns >= least:
+            return f"{duration_ns / least:,.1f} {unit}"
+    return f"{duration_ns:,.0f} ns"
+
+
+def plain_text(text: str, *, keep: str = "") -> str:
+    """
+    A text without anything that could steer a terminal: it may be a stranger's.
+
+    Args:
+        text: What is to be shown.
+
+        keep: What is left as it is, as a line's end.
+    """
+    return "".join(
+        one if one.isprintable() or one in keep else ascii(one)[1:-1] for one in text
+    )
+
+
+__all__ = [
+    "ABSENT",
+    "REGIONS",
+    "WIDTH",
+    "Addresses",
+    "duration_text",
+    "edges",
+    "plain_text",
+    "regions",
+    "size_text",
+    "strip",
+]

@@ -25,6 +25,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pyfaster.flog import KINDS, Entry, record_of
+from pyfaster.pictures import plain_text
 from pyfaster_fasterlog._follower import LogFollower
 from pyfaster_fasterlog._log import FasterLog
 from pyfaster_fasterlog._place import Place, place_of
@@ -67,7 +68,7 @@ def stat(
     else:
         table = Table("what", "value")
         for name, value in facts.items():
-            table.add_row(name, plain(shown(value)))
+            table.add_row(name, plain_text(shown(value), keep="\n"))
         Console(markup=False).print(table)
     if facts["slot_problems"]:
         raise typer.Exit(WRONG)
@@ -201,9 +202,9 @@ def look_through(
         typer.echo(json.dumps(data, indent=2))
     else:
         for finding in report.findings:
-            typer.echo(plain(f"{finding.where}: {finding.what}"))
+            typer.echo(plain_text(f"{finding.where}: {finding.what}"))
         for note in report.notes:
-            typer.echo(plain(note))
+            typer.echo(plain_text(note))
         typer.echo(
             f"{report.entries:,} entries with {report.payload_bytes:,} bytes, "
             f"{report.commits:,} commits: {'good' if report.ok else 'damaged'}"
@@ -273,7 +274,7 @@ def entry_line(entry: Entry, width: int) -> str:
     """
     if entry.kind == KINDS["commit"]:
         record = record_of(entry.payload)
-        return plain(
+        return plain_text(
             f"{entry.address} commit {record.number} until {record.until}"
             + (f" {record.cookie!r}" if record.cookie else "")
         )
@@ -293,16 +294,6 @@ def shown(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value) or "-"
-
-
-def plain(text: str) -> str:
-    """
-    Give a text without anything that could steer a terminal: it may be a stranger's.
-    """
-    keep = "\n"
-    return "".join(
-        one if one.isprintable() or one in keep else ascii(one)[1:-1] for one in text
-    )
 
 
 #: Name to subcommand; what the hook `pyfaster_cli` gives.

@@ -20,7 +20,7 @@ from pyfaster.errors import (
     LogAddressError,
     LogCutError,
 )
-from pyfaster.flog import Commit, Entry, LogScan
+from pyfaster.flog import Commit, Entry, LogScan, log_opened
 from pyfaster_fasterlog import _tail
 from pyfaster_fasterlog._async import AsyncLog
 from pyfaster_fasterlog._cursors import Cursor
@@ -122,7 +122,7 @@ class FasterLog(AsyncLog):
         Tell plugins; where a warning is made an error, the log is closed.
         """
         try:
-            pyfaster.log_opened(self)
+            log_opened(self)
             if self.recovery is not None:
                 pyfaster.announce(LogRecovered(self.name, self.recovery))
         except BaseException:

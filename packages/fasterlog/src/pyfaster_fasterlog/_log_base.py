@@ -17,14 +17,20 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import pyfaster
 from pyfaster.errors import (
     DeviceError,
     FasterError,
     ForkedError,
     ValueTooLargeError,
 )
-from pyfaster.flog import ATTACHMENT_MAX, COOKIE_MAX, Commit, NativeLog, Slot
+from pyfaster.flog import (
+    ATTACHMENT_MAX,
+    COOKIE_MAX,
+    Commit,
+    NativeLog,
+    Slot,
+    log_closed,
+)
 from pyfaster_fasterlog._errors import LogCompletedError
 from pyfaster_fasterlog._keeper import Keeper
 from pyfaster_fasterlog._lives import living
@@ -363,7 +369,7 @@ class LogBase(NativeLog):
         """
         if not self._told:
             self._told = True
-            pyfaster.log_closed(self)
+            log_closed(self)
 
     def _abandon(self) -> None:
         """

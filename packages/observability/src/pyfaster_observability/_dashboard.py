@@ -17,6 +17,8 @@ LEFT_OUT = {
     "pyfaster.memory.used": "its components are shown",
     "pyfaster.operation.duration.sum": "the quantiles are shown",
     "pyfaster.wait.duration.sum": "the quantiles are shown",
+    "pyfaster.fasterlog.commit.duration.sum": "the quantiles are shown",
+    "pyfaster.fasterlog.device.duration.sum": "the quantiles are shown",
     "pyfaster.fasterlog.completed": "it changes once in a log's life",
     "pyfaster.fasterlog.cursors": "it changes rarely",
     "pyfaster.fasterlog.generation": "it changes when a log is opened",

@@ -10,12 +10,18 @@ from typing import Any
 
 from pyfaster_observability._metrics import (
     COUNTER,
+    DEVICE,
     GAUGE,
+    LIMIT,
     UPDOWN,
     Metric,
     Value,
     Values,
+    buckets,
+    sums,
 )
+
+_DEVICE_TIMES = {"write": "device_write", "sync": "device_sync"}
 
 
 def _told(of: Callable[[Any], float]) -> Values:
@@ -23,6 +29,10 @@ def _told(of: Callable[[Any], float]) -> Values:
         yield of(stats), {}
 
     return values
+
+
+def _times(stats: Any) -> Any:
+    return stats.latencies
 
 
 def _metric(name: str, kind: str, unit: str, says: str, figure: str) -> Metric:
@@ -57,12 +67,43 @@ LOG_METRICS: tuple[Metric, ...] = (
         "Calls that another's commit served",
         "commit_waits",
     ),
+    Metric(
+        "pyfaster.fasterlog.commit.duration.bucket",
+        COUNTER,
+        "{commit}",
+        "Commits that took at most le seconds from their turn to being durable",
+        buckets("", {"": "commit"}, _times),
+        (LIMIT,),
+    ),
+    Metric(
+        "pyfaster.fasterlog.commit.duration.sum",
+        COUNTER,
+        "s",
+        "What commits took together",
+        sums("", {"": "commit"}, _times),
+    ),
     _metric("syncs", COUNTER, "{sync}", "Syncs of the device", "syncs"),
     _metric(
         "waits", COUNTER, "{call}", "Calls that waited for room in memory", "room_waits"
     ),
     _metric("memory", UPDOWN, "By", "Pages on their way to the device", "memory_bytes"),
     _metric("written", COUNTER, "By", "Bytes the device was given", "written_bytes"),
+    Metric(
+        "pyfaster.fasterlog.device.duration.bucket",
+        COUNTER,
+        "{operation}",
+        "Requests to the device that took at most le seconds",
+        buckets(DEVICE, _DEVICE_TIMES, _times),
+        (DEVICE, LIMIT),
+    ),
+    Metric(
+        "pyfaster.fasterlog.device.duration.sum",
+        COUNTER,
+        "s",
+        "What requests to the device took together",
+        sums(DEVICE, _DEVICE_TIMES, _times),
+        (DEVICE,),
+    ),
     _metric("slots.written", COUNTER, "{write}", "Slots written", "slot_writes"),
     _metric("scans", UPDOWN, "{scan}", "Scans that are open", "scans"),
     _metric("cursors", UPDOWN, "{cursor}", "Cursors with a saved position", "cursors"),

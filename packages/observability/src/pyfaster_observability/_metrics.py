@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 from pyfaster_observability._targets import Checkpoints
 
 if TYPE_CHECKING:
-    from pyfaster import StoreStats
+    from pyfaster import Histogram, StoreStats
+
+    Latencies = Mapping[str, Histogram]
 
 COUNTER = "counter"
 UPDOWN = "up-down counter"
@@ -30,6 +32,7 @@ GAUGE = "gauge"
 KIND = "db.operation.name"
 OUTCOME = "pyfaster.outcome"
 LIMIT = "le"
+DEVICE = "pyfaster.device.operation"
 
 #: Limits of durations, as powers of two of nanoseconds: from 128 ns to 17 s. What is
 #: shorter or longer is in the first, or in "+Inf" alone.
@@ -150,14 +153,25 @@ def cumulated(counts: Iterable[int]) -> Iterator[tuple[str, int]]:
     yield "+Inf", total
 
 
-def buckets(attribute: str, **names: str) -> Values:
+def in_stats(view: StoreView) -> Latencies:
+    """
+    Where a store has its histograms.
+    """
+    return view.stats.latencies
+
+
+def buckets(
+    attribute: str,
+    names: Mapping[str, str],
+    of: Callable[[Any], Latencies] = in_stats,
+) -> Values:
     """
     Histograms, limit by limit.
     """
 
-    def values(view: StoreView) -> Iterator[Value]:
+    def values(snapshot: Any) -> Iterator[Value]:
         for word, name in names.items():
-            found = view.stats.latencies[name]
+            found = of(snapshot)[name]
             own = {attribute: word} if attribute else {}
             for limit, count in cumulated(found.counts):
                 yield count, {**own, LIMIT: limit}
@@ -165,15 +179,19 @@ def buckets(attribute: str, **names: str) -> Values:
     return values
 
 
-def sums(attribute: str, **names: str) -> Values:
+def sums(
+    attribute: str,
+    names: Mapping[str, str],
+    of: Callable[[Any], Latencies] = in_stats,
+) -> Values:
     """
     What is in histograms, summed up, in seconds.
     """
 
-    def values(view: StoreView) -> Iterator[Value]:
+    def values(snapshot: Any) -> Iterator[Value]:
         for word, name in names.items():
             own = {attribute: word} if attribute else {}
-            yield view.stats.latencies[name].total_ns * NS, own
+            yield of(snapshot)[name].total_ns * NS, own
 
     return values
 
@@ -242,6 +260,7 @@ def checkpoint_age(view: StoreView) -> Iterator[Value]:
 
 __all__ = [
     "COUNTER",
+    "DEVICE",
     "DEVICE_OPERATIONS",
     "GAUGE",
     "KIND",

@@ -36,11 +36,11 @@ class PrometheusServer:
             self._server, self._thread = parts["start_http_server"](
                 port, host, registry=registry
             )
-        except OSError as error:
+        except (OSError, OverflowError, TypeError) as error:
             self._provider.shutdown()
+            why = getattr(error, "strerror", None) or error
             raise ConfigError(
-                f"serve_prometheus: {host}:{port}: {error.strerror or error}; give "
-                "another port"
+                f"serve_prometheus: {host}:{port}: {why}; give another port"
             ) from error
         self.port = int(self._server.server_port)
         shown = f"[{host}]" if ":" in host else host
@@ -128,7 +128,7 @@ def serve_prometheus(port: int = 9464, host: str = "127.0.0.1") -> PrometheusSer
     Raises:
         PluginMissingError: The exporter is not installed.
 
-        ConfigError: The port is taken, or `instrument` was called before.
+        ConfigError: The port is taken or none, or `instrument` was called before.
 
     Cost: a thread, and one more for each scrape while it lasts.
     """

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: Buckets of a histogram; bucket i has durations below 2 ** (i + 1) nanoseconds.
-BUCKETS = 64
+from pyfaster import Histogram
+
 TIMED = ("read", "upsert", "insert", "delete", "discard", "rmw", "compare", "pending")
-NOTHING: Sequence[int] = (0,) * BUCKETS
 
 Figures = Mapping[str, Any]
 
@@ -25,31 +24,13 @@ def number(stats: Figures, name: str) -> float:
     return found if isinstance(found, (int, float)) else 0
 
 
-def counts(stats: Figures, kind: str) -> Sequence[int]:
+def histogram(stats: Figures, kind: str) -> Histogram:
     """
-    Give the counts of a histogram.
+    Give a histogram; an empty one where the other process has none of this name.
     """
     latencies = stats.get("latencies")
     found = latencies.get(kind) if isinstance(latencies, Mapping) else None
-    return found["counts"] if isinstance(found, Mapping) else NOTHING
-
-
-def quantile(buckets: Sequence[int], part: float) -> float | None:
-    """
-    Give a quantile in nanoseconds, linear inside a bucket; None of nothing.
-    """
-    total = sum(buckets)
-    if total == 0:
-        return None
-    wanted = part * total
-    below = 0
-    for at, count in enumerate(buckets):
-        if count and below + count >= wanted:
-            low = 0 if at == 0 else 1 << at
-            high = 1 << (at + 1)
-            return low + (high - low) * (wanted - below) / count
-        below += count
-    return None
+    return Histogram.from_dict(found) if isinstance(found, Mapping) else Histogram()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +71,13 @@ class Between:
         total = sum(map(self.gain, whole))
         return sum(map(self.gain, some)) / total if total else None
 
-    def histogram(self, kind: str) -> list[int]:
+    def histogram(self, kind: str) -> Histogram:
         """
         The durations that came in between.
         """
-        now, before = counts(self.now, kind), counts(self.before, kind)
-        found = [new - old for new, old in zip(now, before, strict=True)]
-        return list(now) if min(found) < 0 else found
+        now = histogram(self.now, kind)
+        found = now.since(histogram(self.before, kind))
+        return now if min(found.counts) < 0 else found
 
     def operations(self) -> dict[tuple[str, str], float]:
         """
@@ -117,4 +98,4 @@ class Between:
         return found
 
 
-__all__ = ["TIMED", "Between", "number", "quantile"]
+__all__ = ["TIMED", "Between", "number"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pyfaster_observability._metrics import (
     COUNTER,
+    DEVICE,
     DEVICE_OPERATIONS,
     GAUGE,
     KIND,
@@ -32,7 +33,6 @@ from pyfaster_observability._metrics import (
 )
 
 _IO = "disk.io.direction"
-_DEVICE = "pyfaster.device.operation"
 _WAIT = "pyfaster.wait.kind"
 _EACH = {word: word for word in OPERATIONS}
 _EACH_DEVICE = {word: f"device_{word}" for word in DEVICE_OPERATIONS}
@@ -66,7 +66,7 @@ STORE_METRICS: tuple[Metric, ...] = (
         COUNTER,
         "{operation}",
         "Sampled operations that took at most le seconds",
-        buckets(KIND, **_EACH),
+        buckets(KIND, _EACH),
         (KIND, LIMIT),
     ),
     Metric(
@@ -74,7 +74,7 @@ STORE_METRICS: tuple[Metric, ...] = (
         COUNTER,
         "s",
         "What sampled operations took together",
-        sums(KIND, **_EACH),
+        sums(KIND, _EACH),
         (KIND,),
     ),
     Metric(
@@ -97,7 +97,7 @@ STORE_METRICS: tuple[Metric, ...] = (
         COUNTER,
         "{operation}",
         "Operations that waited and took at most le seconds from start to end",
-        buckets("", pending="pending"),
+        buckets("", {"": "pending"}),
         (LIMIT,),
     ),
     Metric(
@@ -105,7 +105,7 @@ STORE_METRICS: tuple[Metric, ...] = (
         COUNTER,
         "s",
         "What operations that waited took together",
-        sums("", pending="pending"),
+        sums("", {"": "pending"}),
     ),
     Metric(
         "pyfaster.sessions",
@@ -244,8 +244,8 @@ STORE_METRICS: tuple[Metric, ...] = (
         COUNTER,
         "{operation}",
         "Requests that the device has served",
-        figures(_DEVICE, **{word: f"device_{word}s" for word in DEVICE_OPERATIONS}),
-        (_DEVICE,),
+        figures(DEVICE, **{word: f"device_{word}s" for word in DEVICE_OPERATIONS}),
+        (DEVICE,),
     ),
     Metric(
         "pyfaster.device.in_flight",
@@ -281,16 +281,16 @@ STORE_METRICS: tuple[Metric, ...] = (
         COUNTER,
         "{operation}",
         "Requests to the device that took at most le seconds",
-        buckets(_DEVICE, **_EACH_DEVICE),
-        (_DEVICE, LIMIT),
+        buckets(DEVICE, _EACH_DEVICE),
+        (DEVICE, LIMIT),
     ),
     Metric(
         "pyfaster.device.duration.sum",
         COUNTER,
         "s",
         "What requests to the device took together",
-        sums(_DEVICE, **_EACH_DEVICE),
-        (_DEVICE,),
+        sums(DEVICE, _EACH_DEVICE),
+        (DEVICE,),
     ),
     Metric(
         "pyfaster.checkpoints.taken",

@@ -13,13 +13,21 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pyfaster.pictures import REGIONS, WIDTH, edges, regions, strip
-from pyfaster_observability._rates import TIMED, Between, number, quantile
+from pyfaster.pictures import (
+    ABSENT,
+    REGIONS,
+    WIDTH,
+    duration_text,
+    edges,
+    regions,
+    size_text,
+    strip,
+)
+from pyfaster_observability._rates import TIMED, Between, number
 from pyfaster_observability.client import LiveStore, Snapshot
 
 BAR = 24
 EVENTS_SHOWN = 6
-ABSENT = "-"
 
 #: What is told of an event, in this order, where it has it.
 SAID = (
@@ -27,18 +35,6 @@ SAID = (
     *("start", "end", "size", "buckets", "growths", "errno", "attempts"),
     *("reason", "message", "error", "count"),
 )
-
-
-def size(number: float | None) -> str:
-    """
-    A number of bytes for people.
-    """
-    if number is None:
-        return ABSENT
-    for unit, power in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
-        if abs(number) >= 1 << power:
-            return f"{number / (1 << power):,.1f} {unit}"
-    return f"{number:,.0f} B"
 
 
 def count(number: float | None) -> str:
@@ -58,18 +54,6 @@ def part(number: float | None) -> str:
     A part of a whole for people.
     """
     return ABSENT if number is None else f"{number:.1%}"
-
-
-def duration(nanoseconds: float | None) -> str:
-    """
-    A duration for people.
-    """
-    if nanoseconds is None:
-        return ABSENT
-    for unit, least in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if nanoseconds >= least:
-            return f"{nanoseconds / least:.1f} {unit}"
-    return f"{nanoseconds:.0f} ns"
 
 
 def bar(some: float, whole: float, style: str) -> Text:
@@ -115,7 +99,7 @@ def log_part(between: Between, width: int, *, compact: bool) -> RenderableType:
         )
     for (name, length), low in zip(regions(addresses).items(), marks, strict=False):
         letter, style = REGIONS[name]
-        table.add_row(Text(letter, style), name, f"{low:,}", size(length))
+        table.add_row(Text(letter, style), name, f"{low:,}", size_text(length))
     ends = f"begin {marks[0]:,}"
     last = f"tail {marks[-1]:,}"
     ruler = Text(ends + last.rjust(max(1, width - len(ends))))
@@ -139,9 +123,9 @@ def memory_part(between: Between) -> RenderableType:
     table.add_column("size", justify="right")
     for name in parts:
         held = number(parts, name)
-        table.add_row(name, bar(held, whole, "cyan"), size(held))
-    of = f"of {size(limit)}" if limit else "no limit"
-    table.add_row("all", bar(used, whole, "green"), f"{size(used)} {of}")
+        table.add_row(name, bar(held, whole, "cyan"), size_text(held))
+    of = f"of {size_text(limit)}" if limit else "no limit"
+    table.add_row("all", bar(used, whole, "green"), f"{size_text(used)} {of}")
     return table
 
 
@@ -181,8 +165,8 @@ def operations_part(between: Between) -> RenderableType:
             kind,
             ABSENT if not between.seconds else count(whole / between.seconds),
             shares,
-            duration(quantile(histogram, 0.5)),
-            duration(quantile(histogram, 0.99)),
+            duration_text(histogram.quantile(0.5)),
+            duration_text(histogram.quantile(0.99)),
         )
     return table if table.row_count else Text("no operations", "dim")
 
@@ -222,8 +206,8 @@ def rates_part(between: Between) -> RenderableType:
     )
     right = facts(
         {
-            "device writes": f"{size(written)}/s",
-            "device reads": f"{size(read)}/s",
+            "device writes": f"{size_text(written)}/s",
+            "device reads": f"{size_text(read)}/s",
             "write p50, p99": quantiles(between, "device_write"),
             "read p50, p99": quantiles(between, "device_read"),
             "sync p50, p99": quantiles(between, "device_sync"),
@@ -239,9 +223,7 @@ def quantiles(between: Between, kind: str) -> str:
     The median and the 99th percentile of a histogram.
     """
     histogram = between.histogram(kind)
-    return (
-        f"{duration(quantile(histogram, 0.5))}, {duration(quantile(histogram, 0.99))}"
-    )
+    return ", ".join(duration_text(histogram.quantile(part)) for part in (0.5, 0.99))
 
 
 def beside(left: RenderableType, right: RenderableType) -> Table:
@@ -279,7 +261,7 @@ def events_part(store: LiveStore, now_ns: int) -> RenderableType:
         ]
         took = event.get("duration_ns")
         if isinstance(took, (int, float)) and took:
-            said.append(f"in {duration(took)}")
+            said.append(f"in {duration_text(took)}")
         table.add_row(ago(now_ns - event["time_ns"]), event["event"], ", ".join(said))
     return table if table.row_count else Text("no events yet", "dim")
 
@@ -290,7 +272,7 @@ def last_checkpoint(store: LiveStore, now_ns: int) -> str:
     """
     for event in reversed(store.events):
         if event["event"] in ("CheckpointTaken", "CheckpointFailed"):
-            took = duration(number(event, "duration_ns"))
+            took = duration_text(number(event, "duration_ns"))
             what = "taken" if event["event"] == "CheckpointTaken" else "FAILED"
             return f"last checkpoint {what} {ago(now_ns - event['time_ns'])}, in {took}"
     return "no checkpoint among the last events"

@@ -51,8 +51,8 @@ STORES_MAX = 256
 #: Phases of one checkpoint; checkpoints under way at once.
 PHASES_MAX = 64
 
-#: Outcomes of operations that are failures of the store's, not answers.
-FAILED = frozenset({"failed", "error"})
+#: The outcome of an operation that is a failure of the store's, not an answer.
+FAILED = "failed"
 
 Facts = dict[str, Any]
 _SIMPLE = (bool, int, float, str)
@@ -366,7 +366,7 @@ def _judge(span: Span, outcome: str) -> None:
     """
     Say so when an operation failed.
     """
-    if outcome in FAILED:
+    if outcome == FAILED:
         span.set_attribute("error.type", outcome)
         span.set_status(Status(StatusCode.ERROR))
 

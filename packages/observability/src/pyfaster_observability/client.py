@@ -170,11 +170,20 @@ def _with_store(text: str) -> tuple[Path, str]:
     """
     Find the process that has a store open, by its directory or name.
     """
+    found = []
     for one in running():
         with suppress(FasterError, OSError):
-            for store in ask(one.path).stores:
-                if is_meant(store.name, text):
-                    return one.path, store.name
+            names = [store.name for store in ask(one.path).stores]
+            meant = [name for name in names if is_meant(name, text)]
+            found += [(one, name) for name in meant[:1]]
+    if len(found) > 1:
+        pids = ", ".join(str(one.pid) for one, _ in found)
+        raise ConfigError(
+            f"{text!r}: {len(found)} processes tell of such a store: {pids}; give the "
+            "number of one"
+        )
+    for one, name in found:
+        return one.path, name
     raise ConfigError(
         f"{text!r}: no process of this user tells of such a store; open it there with "
         "socket=True"

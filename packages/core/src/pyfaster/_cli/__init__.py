@@ -11,6 +11,7 @@ imported when the verb is used.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -136,11 +137,22 @@ def _only(arguments: Iterable[str]) -> str | None:
     return word if word in OWN and ENV_COMPLETE not in os.environ else None
 
 
+def _say_what_the_output_can() -> None:
+    """
+    Have a "?" in the place of what the encoding of standard output cannot say, such as
+    the bars of a picture in ASCII.
+    """
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and not out.encoding.startswith("utf"):
+        out.reconfigure(errors="replace")
+
+
 def main() -> None:
     """
     Run the command with the process's arguments, and end the process.
     """
     words = sys.argv[1:]
+    _say_what_the_output_can()
     try:
         if words == ["--version"]:  # spares the plugins, and what typer reads them with
             _say_version()

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pyfaster._cli._common import WRONG, AsJson, console, error_console, write_json
+from pyfaster._cli._common import (
+    WRONG,
+    AsJson,
+    budget_of,
+    console,
+    error_console,
+    place_argument,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from pyfaster._cli._contest import Outcome, Plan
@@ -25,12 +33,7 @@ PEERS = ("dict", "sqlite3")
 def bench(
     directory: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[DIR]",
-            exists=True,
-            file_okay=False,
-            help="Where a directory is made for it; in memory when left out.",
-        ),
+        place_argument("Where a directory is made for it; in memory when left out."),
     ] = None,
     keys: Annotated[
         int, typer.Option(min=1, max=1 << 27, help="How many keys there are.")
@@ -64,7 +67,7 @@ def bench(
     from pyfaster._cli._contest import Plan, compete
 
     plan = Plan(keys, operations, batch, threads, rounds, seed, memory, device)
-    check_memory(memory)
+    budget_of(memory or "0")
     with progress(hidden=as_json) as notice:
         if directory is None:
             outcome = compete(plan, None, notice)
@@ -79,22 +82,6 @@ def bench(
         show(plan, outcome)
     if outcome.wrong:
         raise typer.Exit(WRONG)
-
-
-def check_memory(memory: str) -> None:
-    """
-    Refuse a budget that cannot be understood.
-
-    Raises:
-        ConfigError: It cannot.
-    """
-    from pyfaster._config import parse_size
-    from pyfaster.errors import ConfigError
-
-    try:
-        parse_size(memory or 0)
-    except ValueError as error:
-        raise ConfigError(f"memory: {error}") from error
 
 
 @contextmanager

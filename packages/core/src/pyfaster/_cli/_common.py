@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+
+from pyfaster.pictures import plain_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +23,35 @@ if TYPE_CHECKING:
 WRONG = 1
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON object.")]
+
+
+def place_argument(about: str) -> typer.models.ArgumentInfo:
+    """
+    An argument that is a directory which is there, and may be left out.
+
+    Args:
+        about: What it is for.
+    """
+    found: typer.models.ArgumentInfo = typer.Argument(
+        metavar="[DIR]", exists=True, file_okay=False, help=about
+    )
+    return found
+
+
+def budget_of(memory: str) -> int:
+    """
+    The bytes of a budget that was given as a text.
+
+    Raises:
+        ConfigError: It cannot be understood.
+    """
+    from pyfaster._sizes import parse_size
+    from pyfaster.errors import ConfigError
+
+    try:
+        return cast("int", parse_size(memory))
+    except ValueError as error:
+        raise ConfigError(f"memory: {error}") from error
 
 
 def write_json(members: Mapping[str, Any]) -> None:
@@ -55,27 +86,21 @@ def error_console() -> Console:
     return Console(stderr=True, markup=False, highlight=False, emoji=False)
 
 
-def plain(text: str) -> str:
-    """
-    Give a text without anything that could steer a terminal: it may be a stranger's.
-    """
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
-
-
 def complain(text: str) -> None:
     """
     Say on one line what is wrong.
     """
     line = " ".join(f"pyfaster: {text}".splitlines())
-    error_console().print(plain(line), style="red", soft_wrap=True)
+    error_console().print(plain_text(line), style="red", soft_wrap=True)
 
 
 __all__ = [
     "WRONG",
     "AsJson",
+    "budget_of",
     "complain",
     "console",
     "error_console",
-    "plain",
+    "place_argument",
     "write_json",
 ]

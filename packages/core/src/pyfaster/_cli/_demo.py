@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -20,8 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-import pyfaster
-from pyfaster._cli._common import WRONG, AsJson
+from pyfaster._cli._common import WRONG, AsJson, budget_of, place_argument
 
 app = typer.Typer(no_args_is_help=True, help="Demonstrations that check themselves.")
 
@@ -30,11 +29,8 @@ app = typer.Typer(no_args_is_help=True, help="Demonstrations that check themselv
 def demo_wordcount(
     directory: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[DIR]",
-            exists=True,
-            file_okay=False,
-            help="Where to look for .py files; the standard library when left out.",
+        place_argument(
+            "Where to look for .py files; the standard library when left out."
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, max=256, help="How many count.")] = 4,
@@ -70,12 +66,7 @@ def demo_wordcount(
 def demo_larger_than_memory(
     directory: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[DIR]",
-            exists=True,
-            file_okay=False,
-            help="Where a directory is made for it; the system's when left out.",
-        ),
+        place_argument("Where a directory is made for it; the system's when left out."),
     ] = None,
     device: Annotated[
         str, typer.Option(help='The device\'s scheme: "file", "uring", or another.')
@@ -93,13 +84,9 @@ def demo_larger_than_memory(
     part of the log is where, and reads everything back. The exit status is 1 when a
     single record differs.
     """
-    from pyfaster._config import parse_size
     from pyfaster._demo import _larger, _regions
 
-    try:
-        budget = cast("int", parse_size(memory))
-    except ValueError as error:
-        raise pyfaster.ConfigError(f"memory: {error}") from error
+    budget = budget_of(memory)
     with _regions.Picture(Console(stderr=True), hidden=as_json) as notice:
         result = _larger.larger_than_memory(
             device, budget, times, directory, notice=notice
@@ -116,12 +103,7 @@ def demo_larger_than_memory(
 def demo_log(
     directory: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[DIR]",
-            exists=True,
-            file_okay=False,
-            help="What is copied; Python's own modules when left out.",
-        ),
+        place_argument("What is copied; Python's own modules when left out."),
     ] = None,
     kills: Annotated[
         int, typer.Option(min=0, max=1000, help="How many producers are killed.")

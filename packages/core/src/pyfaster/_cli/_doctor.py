@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pyfaster
-from pyfaster._cli._common import WRONG, AsJson, console, write_json
+from pyfaster._cli._common import WRONG, AsJson, console, place_argument, write_json
 
 if TYPE_CHECKING:
     from pyfaster._cli._disk import DiskFigures
@@ -30,11 +30,8 @@ _SHARE = 4
 def doctor(
     directory: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[DIR]",
-            exists=True,
-            file_okay=False,
-            help="Where a store would live; only the machine is looked at without.",
+        place_argument(
+            "Where a store would live; only the machine is looked at without."
         ),
     ] = None,
     size: Annotated[

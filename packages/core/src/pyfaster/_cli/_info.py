@@ -13,16 +13,19 @@ from typing import Annotated, Any
 import typer
 
 import pyfaster
-from pyfaster._cli._common import WRONG, AsJson, complain, console, plain, write_json
+from pyfaster._cli._common import (
+    WRONG,
+    AsJson,
+    complain,
+    console,
+    place_argument,
+    write_json,
+)
+from pyfaster.pictures import plain_text
 
 Here = Annotated[
     Path,
-    typer.Argument(
-        metavar="[DIR]",
-        exists=True,
-        file_okay=False,
-        help="The directory of a store or log; this one when left out.",
-    ),
+    place_argument("The directory of a store or log; this one when left out."),
 ]
 Directory = Annotated[
     Path,
@@ -99,7 +102,7 @@ def show(facts: Mapping[str, Any]) -> None:
     """
     from rich.table import Table
 
-    table = Table("what", "value", title=plain(facts["directory"]))
+    table = Table("what", "value", title=plain_text(facts["directory"]))
     table.columns[0].no_wrap = True
     table.columns[1].overflow = "fold"
     table.add_row("kind", facts["kind"])
@@ -141,14 +144,14 @@ def rows(part: str, value: object) -> Iterator[tuple[str, str]]:
     """
     if isinstance(value, Mapping):
         if not value:
-            yield plain(part), "-"
+            yield plain_text(part), "-"
         for number, (name, one) in enumerate(value.items()):
             if number == _SHOWN:
-                yield f"more {plain(part)}", f"{len(value) - _SHOWN:,}"
+                yield f"more {plain_text(part)}", f"{len(value) - _SHOWN:,}"
                 break
             yield from rows(f"{part} {name}", one)
     else:
-        yield plain(part), shown(value)
+        yield plain_text(part), shown(value)
 
 
 def shown(value: object) -> str:
@@ -162,8 +165,8 @@ def shown(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, (list, tuple)):
-        return plain(", ".join(map(str, value))) or "-"
-    return plain(str(value))
+        return plain_text(", ".join(map(str, value))) or "-"
+    return plain_text(str(value))
 
 
 def verify(directory: Directory, as_json: AsJson = False) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pyfaster._cli._common import AsJson, console, plain, write_json
+from pyfaster._cli._common import AsJson, console, write_json
+from pyfaster.pictures import ABSENT, duration_text, plain_text, size_text
 
 if TYPE_CHECKING:
     from pyfaster._histogram import Histogram
@@ -141,13 +142,13 @@ def show(found: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     figures: Mapping[str, Any] = found["stats"]
-    table = Table("figure", "value", title=plain(str(found["store"])))
+    table = Table("figure", "value", title=plain_text(str(found["store"])))
     table.caption = f"process {found['pid']}"
     table.columns[1].justify = "right"
     for heading, rows in grouped(figures):
         table.add_row(heading, "", style="bold")
         for name, value in rows:
-            table.add_row(f"  {plain(name)}", value)
+            table.add_row(f"  {plain_text(name)}", value)
         table.add_section()
     screen = console()
     screen.print(table)
@@ -159,7 +160,9 @@ def show(found: Mapping[str, Any]) -> None:
         for name, histogram in times:
             quantiles = (histogram.quantile(part) for part in (0.5, 0.99, 0.999))
             means = (histogram.mean_ns, *quantiles)
-            table.add_row(plain(name), f"{histogram.samples:,}", *map(duration, means))
+            table.add_row(
+                plain_text(name), f"{histogram.samples:,}", *map(duration_text, means)
+            )
         screen.print(table)
 
 
@@ -200,7 +203,7 @@ def text(name: str, value: object) -> str:
     A figure as people read it.
     """
     if value is None:
-        return "-"
+        return ABSENT
     if isinstance(value, bool):
         return "yes" if value else "no"
     if name == "memory_limit" and not value:
@@ -210,18 +213,8 @@ def text(name: str, value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}"
     if isinstance(value, int) and (name in _BYTES or name.endswith("_bytes")):
-        return size(value)
-    return f"{value:,}" if isinstance(value, int) else plain(str(value))
-
-
-def size(count: int) -> str:
-    """
-    Bytes as people read them.
-    """
-    for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
-        if count >= 1 << shift:
-            return f"{count / (1 << shift):,.1f} {unit}"
-    return f"{count:,} B"
+        return size_text(value)
+    return f"{value:,}" if isinstance(value, int) else plain_text(str(value))
 
 
 def timed(figures: Mapping[str, Any]) -> list[tuple[str, Histogram]]:
@@ -233,18 +226,6 @@ def timed(figures: Mapping[str, Any]) -> list[tuple[str, Histogram]]:
     found = figures.get("latencies") or {}
     histograms = [(name, Histogram.from_dict(one)) for name, one in found.items()]
     return [(name, one) for name, one in histograms if one.samples]
-
-
-def duration(nanoseconds: float | None) -> str:
-    """
-    A time as people read it.
-    """
-    if nanoseconds is None:
-        return "-"
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
-        if nanoseconds >= size:
-            return f"{nanoseconds / size:,.1f} {unit}"
-    return f"{nanoseconds:,.0f} ns"
 
 
 __all__ = ["stats"]
