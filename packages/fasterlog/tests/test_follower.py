@@ -7,6 +7,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from log_kit import (
@@ -18,6 +19,7 @@ from log_kit import (
     open_log,
     payloads,
     reopen,
+    segment_of,
     slot,
 )
 
@@ -27,6 +29,7 @@ from pyfaster.errors import (
     LogCutError,
     LogTruncatedError,
 )
+from pyfaster_fasterlog import _follower
 
 WRITER = """
 import sys
@@ -192,3 +195,37 @@ def test_a_closed_follower(place: Path) -> None:
     assert "closed" in repr(reader)
     with pytest.raises(ClosedError):
         reader.refresh()
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_a_hole_that_a_writer_fills_is_no_damage(
+    place: Path, monkeypatch: pytest.MonkeyPatch, *, filled: bool
+) -> None:
+    """A hole that is gone at the next look was the writer's; one that stays is told."""
+    follow, looks = _follower.follow, 0
+    with open_log(place) as log:
+        addresses = fill(log, 10)
+        log.commit()
+        fill(log, 10)
+        log.commit()
+        hole = segment_of(place, addresses[4])
+        flip(*hole)
+
+        def looking(*words: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            try:
+                return follow(*words)
+            finally:
+                if filled and looks == 1:
+                    flip(*hole)
+
+        monkeypatch.setattr(_follower, "follow", looking)
+        if filled:
+            with follower(place) as reader:
+                assert len(payloads(reader)) == 20
+        else:
+            with pytest.raises(CorruptLogError, match=f"{addresses[4]:,}"):
+                follower(place)
+            flip(*hole)
+        assert looks == 2

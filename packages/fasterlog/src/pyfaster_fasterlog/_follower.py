@@ -44,7 +44,7 @@ from pyfaster_fasterlog._stats import LogStats, stats_of
 POLL_S = 0.02
 
 #: How often an opening begins again that met a writer who changed something.
-_ATTEMPTS = 8
+_ATTEMPTS = 64
 
 
 class LogFollower:
@@ -79,17 +79,22 @@ class LogFollower:
     def _open(self) -> tuple[NativeLog, Slot, State, LogRecovery]:
         """
         Open the core's log, again when a writer has changed it meanwhile.
+
+        What lies behind the last slot is read while the writer goes on. A hole in it
+        may be one that was filled before the commit was read that tells of it; then it
+        is not there at the next look.
         """
-        found = self._slots()
+        found, told = self._slots(), None
         for attempt in range(_ATTEMPTS):
             self._is_unsized = self._place.is_unsized
             try:
                 return self._open_at(found)
-            except FasterError:
+            except FasterError as error:
                 seen, found = found, self._slots()
                 same = seen.newest == found.newest
                 same = same and self._is_unsized == self._place.is_unsized
-                if same or attempt == _ATTEMPTS - 1:
+                before, told = told, getattr(error, "damage", None)
+                if (same and told == before) or attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError("the last attempt has ended")
 

@@ -63,7 +63,7 @@ def produce(
         entries = entries_of(files_below(directory), directory)
         rest = islice(entries, done, None)
         while part := list(
-            islice(rest, min(chance.randint(1, 2 * batch), most - done))
+            islice(rest, max(0, min(chance.randint(1, 2 * batch), most - done)))
         ):
             log.append_many(part)
             done += len(part)
