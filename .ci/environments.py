@@ -29,8 +29,9 @@ DIST = os.environ.get("PYFASTER_DIST", "")
 
 OLDEST = 11
 
-#: So many pairs of plugins are installed by themselves.
+#: So many pairs of plugins are installed by themselves, or all that there are.
 PAIRS_MAX = 4
+ALL_PAIRS = os.environ.get("PYFASTER_PAIRS") == "all"
 
 #: The stable ABI, which the wheels use, needs a build with the GIL.
 PROBE = (
@@ -72,7 +73,8 @@ def matrix(plugins: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
     Give pairs of a Python's version and the plugins to install there.
 
     The first Python gets no plugin, each alone, each pair and all; the others get none
-    and all. Where that would be too many pairs, each gets its neighbour in the list.
+    and all. Where that would be too many pairs, each plugin is in one of them; every
+    night has them all.
     The folders of the Pythons are put on the PATH, where nox looks.
     """
     found = find() or {sys.version_info.minor: Path(sys.executable).parent}
@@ -81,8 +83,9 @@ def matrix(plugins: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
     )
     first, *others = (f"3.{minor}" for minor in sorted(found))
     duos = list(combinations(plugins, 2))
-    if len(duos) > PAIRS_MAX:
-        duos = list(zip(plugins, (*plugins[1:], plugins[0]), strict=True))
+    if len(duos) > PAIRS_MAX and not ALL_PAIRS:
+        row = plugins + plugins[: len(plugins) % 2]
+        duos = list(zip(row[::2], row[1::2], strict=True))
     subsets = [(), *((one,) for one in plugins), *duos, plugins]
     subsets = list(dict.fromkeys(subsets))  # few plugins: all may be a pair
     pairs = [(first, some) for some in subsets]
@@ -90,21 +93,27 @@ def matrix(plugins: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def tested(
-    plugins: tuple[str, ...], known: tuple[str, ...], *, first: bool
+    python: str, plugins: tuple[str, ...], matrix: list[tuple[str, tuple[str, ...]]]
 ) -> tuple[str, list[str]]:
     """
     Give the group of tools, and what pytest is told, for an environment.
 
-    With none of the known plugins and with all of them everything is tested; with some,
-    what these promise. One environment is the first: it also runs what need not be run
-    more than once. A worker that has nothing left takes tests from another.
+    With none of the plugins and with all of them everything is tested; with some, what
+    these promise. One environment also runs what need not be run more than once; and
+    without plugins one Python is enough for the tests of the whole. A worker that has
+    nothing left takes tests from another.
     """
+    first, known = matrix[0][0], matrix[-1][1]
     chosen = ["--dist", "worksteal"]
-    chosen += ["benchmarks/tests"] if first else ["-m", "not once"]
+    whole = (python, plugins) == (first, known)
+    chosen += ["benchmarks/tests"] if whole else ["-m", "not once"]
     chosen += [f"packages/{name}/tests" for name in plugins]
     if plugins not in ((), known):
         return "test-plugins", chosen
-    return "test", [*chosen, "packages/core/tests", "integration-tests"]
+    chosen += ["packages/core/tests"]
+    if plugins or python == first:
+        chosen += ["integration-tests"]
+    return "test", chosen
 
 
 def c_sources() -> list[str]:
