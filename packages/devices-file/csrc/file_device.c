@@ -283,9 +283,9 @@ static struct request *take_work(struct file_device *device) {
     return may_sync(device) ? take_syncs(device) : take_transfer(device, NULL);
 }
 
-/* Sleep until this thread, or another one in its place, is called.  Inside the lock. */
+/* Sleep until this thread, or another one in its place, is called; it is counted as
+ * idle already.  Inside the lock. */
 static void sleep_until_called(struct file_device *device) {
-    device->idle++;
     while (device->called == 0 && !device->stopping) {
         os_condition_wait(&device->work, &device->lock, OS_FOREVER);
     }
@@ -293,21 +293,25 @@ static void sleep_until_called(struct file_device *device) {
     device->idle--;
 }
 
+/* A thread of the pool; it begins idle (I6). */
 static void run_pool(void *context) {
     struct file_device *device = context;
+    os_lock_enter(&device->lock);
+    sleep_until_called(device);
     for (;;) {
-        os_lock_enter(&device->lock);
         struct request *request = take_work(device);
-        while (request == NULL && !device->stopping) {
+        if (request != NULL) {
+            os_lock_leave(&device->lock);
+            run(device, request);
+            os_lock_enter(&device->lock);
+        } else if (device->stopping) {
+            break;
+        } else {
+            device->idle++;
             sleep_until_called(device);
-            request = take_work(device);
         }
-        os_lock_leave(&device->lock);
-        if (request == NULL) {
-            return;
-        }
-        run(device, request);
     }
+    os_lock_leave(&device->lock);
 }
 
 /* ---- the table ---------------------------------------------------------------------
@@ -499,9 +503,14 @@ static int file_close(void *context) {
     return status;
 }
 
+/* Start the pool.  A thread counts as idle before it runs (I6), so none takes what was
+ * submitted just because it began late. */
 static int start_threads(struct file_device *device, uint32_t threads) {
     int status = 0;
     while (device->threads < threads && status == 0) {
+        os_lock_enter(&device->lock);
+        device->idle++;
+        os_lock_leave(&device->lock);
         status = os_thread_start(&device->pool[device->threads], run_pool, device);
         device->threads += status == 0 ? 1 : 0;
     }

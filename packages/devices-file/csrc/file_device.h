@@ -34,6 +34,8 @@
  *   I5  Behind poll, and behind wait, whatever can be taken is taken without further
  *       calls: every thread of the pool that sleeps, up to the number of what is there,
  *       was called and looks again; the others look before they sleep.
+ *   I6  A thread of the pool is idle from before it runs: what nobody has handed on
+ *       stays where it was gathered, however late the system lets the thread begin.
  *
  * Ordering   One lock orders all.
  * Progress   Submitting takes the lock, and sometimes memory; poll takes the lock; wait
