@@ -426,10 +426,9 @@ static void free_retired(struct index *index, struct index_table *retired) {
     atomic_store_explicit(&index->retired, NULL, memory_order_release); /* M3 */
     table_free(index, retired);
     if (grown) {
-        /* Told before it is counted, so that figures seldom show it first. */
         tell_growth(index);
-        /* relaxed: a figure */
-        (void)atomic_fetch_add_explicit(&index->growths, 1, memory_order_relaxed);
+        (void)atomic_fetch_add_explicit(&index->growths, 1,
+                                        memory_order_release); /* M7 */
         atomic_store_explicit(&index->growing, false, memory_order_release); /* M3 */
     }
 }

@@ -62,6 +62,8 @@
  *   M6  Chunks are claimed acq_rel, and "all are claimed" is loaded acquire: the
  *       worker, which then waits for everyone inside, knows of every claimant.  Without
  *       it a chunk could be split twice.
+ *   M7  A growth is counted (release) after it was told: who loads the count (acquire)
+ *       and then looks for events finds the event, unless it was lost.
  *
  * Progress   find: wait-free but for FASTER_RETRY.  publish: lock-free.  A chunk that
  *            is SPLITTING belongs to one thread that waits for nothing.
@@ -150,7 +152,7 @@ struct index {
 
     _Alignas(CACHE_LINE) _Atomic bool growing;
     _Atomic bool saturated;
-    _Atomic uint64_t growths;
+    _Atomic uint64_t growths;              /* M7 */
     struct epoch_slot *slot;               /* the worker's own */
     _Atomic(struct index_table *) retired; /* finished, waits for the worker */
 };

@@ -45,12 +45,11 @@ static void fill_index(struct faster_kv *kv, struct faster_kv_stats *stats) {
         atomic_load_explicit(&kv->index.growing, memory_order_acquire); /* index.h M3 */
     stats->index_bytes = index_bytes(&kv->index);
     stats->index_buckets = newest->mask + 1;
-    /* relaxed: figures, all four */
+    /* relaxed: figures, both */
     stats->index_entries = atomic_load_explicit(&table->entries, memory_order_relaxed);
     stats->index_overflow = overflow_count(&newest->pool);
-    /* relaxed: as above */
     stats->index_growths =
-        atomic_load_explicit(&kv->index.growths, memory_order_relaxed);
+        atomic_load_explicit(&kv->index.growths, memory_order_acquire); /* index.h M7 */
     /* relaxed: as above */
     stats->index_saturated =
         atomic_load_explicit(&kv->index.saturated, memory_order_relaxed);

@@ -112,14 +112,21 @@ def test_what_another_submitted_goes_through_the_ring(opener: Any) -> None:
     assert device.facts().helped == before
 
 
-def test_several_requests_go_through_the_ring(opener: Any) -> None:
-    """Requests that are not alone are handed over together, whoever waits."""
+@pytest.mark.parametrize("second", ["write", "read", "sync"])
+def test_a_second_request_takes_the_first_along(opener: Any, second: str) -> None:
+    """Of two requests none is alone: both go through the ring, whoever waits."""
     probe, device = opener()
     prepared(probe)
+    assert probe.put(0, DATA) == 0  # what a sync has to flush
     before = device.facts().helped
-    tickets = [probe.write(n * BLOCK, DATA) for n in range(8)]
-    tickets.append(probe.sync())
-    assert [probe.wait(one).code for one in tickets] == [DONE] * 9
+    tickets = [probe.write(0, DATA)]
+    if second == "write":
+        tickets.append(probe.write(BLOCK, DATA))
+    elif second == "read":
+        tickets.append(probe.read(0, BLOCK))
+    else:
+        tickets.append(probe.sync())
+    assert [probe.wait(one).code for one in tickets] == [DONE] * 2
     assert device.facts().helped == before
 
 

@@ -60,6 +60,7 @@ class Listener:
         self._ears = ears
         self._watch = watch
         self._handed: deque[Taken] = deque(maxlen=1)
+        self._due = False  # the thread's own: it has to take figures itself
         self._ghost = weakref.ref(store, lambda _: ears.end())
         self._thread = threading.Thread(
             target=self._run, name="pyfaster-events", daemon=True
@@ -103,19 +104,32 @@ class Listener:
             while self._drain(_SLEEP_MS):
                 # Until none is left: a look at the ring takes what would have woken
                 # the next sleep.
-                while self._handed:
-                    self._look(self._handed.popleft())
+                while self._due or self._handed:
+                    self._look()
             with suppress(IndexError):
                 self._news(*self._handed.popleft())
         finally:
             self._ears.end()  # also when a plugin has ended the thread
 
-    def _look(self, handed: Taken) -> None:
+    def _look(self) -> None:
         """
-        Tell what figures show, behind what has happened before they were taken.
+        Tell what figures show, behind what has happened before they were taken: an
+        event says more than they do.
         """
+        handed = self._handed.popleft() if self._handed else None
+        taken = self._taken() if self._due else None
+        self._due = False
         self._drain(0)
-        self._news(*handed)
+        for one in (handed, taken):
+            if one is not None:
+                self._news(*one)
+
+    def _taken(self) -> Taken | None:
+        """
+        Take figures; None when there are none any more.
+        """
+        store = self._ghost()
+        return store._figures() if store is not None else None
 
     def _drain(self, timeout_ms: int) -> bool:
         """
@@ -131,7 +145,7 @@ class Listener:
 
     def _tell(self, records: list[Record], lost: int) -> bool:
         """
-        Tell some events, and what figures show of them. False when the store is gone.
+        Tell some events; figures may show more of them. False when the store is gone.
         """
         store = self._ghost()
         if store is None:
@@ -147,9 +161,7 @@ class Listener:
         if lost:
             store._tell_event(EventsLost(store.name, lost, time_ns=time.time_ns()))
         if lost or any(one.lost_before or one.kind in NEWSY for one in records):
-            figures = store._figures()
-            if figures is not None:
-                self._news(*figures)
+            self._due = True
         return True
 
     def _news(self, stats: StoreStats, stop: Stop, taken: int) -> None:

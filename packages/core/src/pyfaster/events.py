@@ -67,7 +67,8 @@ class IndexGrown(StoreEvent):
 
         index_bytes: Memory of the index now.
 
-        duration_ns: How long the last doubling took; 0 when nobody listened.
+        duration_ns: How long the last doubling took; 0 when nobody listened, or when
+            the event that knew it was lost.
     """
 
     growths: int
