@@ -51,7 +51,9 @@ def test_sizes_may_be_texts(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "MiB", "1 Mi", "1M", "-1MiB", "1e3", "1,5MiB"])
+@pytest.mark.parametrize(
+    "text", ["", "MiB", "1 Mi", "1M", "-1MiB", "1e3", "1,5MiB", "\uff15MiB", "\u0663"]
+)
 def test_what_is_no_size_is_refused(text: str) -> None:
     """A text that is no size is refused with an example of one."""
     assert "512MiB" in refusal(memory=text)
@@ -116,6 +118,10 @@ def test_all_mistakes_are_told_at_once() -> None:
         {"index_fraction": 0.0},
         {"index_fraction": 1.0},
         {"index_fraction": float("nan")},
+        {"index_fraction": "0.5"},
+        {"mutable_fraction": True},
+        {"segment_size": "2TiB"},
+        {"checkpoint_every": True},
         {"expected_keys": -1},
         {"expected_keys": "many"},
         {"sessions_max": 0},
@@ -123,6 +129,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         {"sessions_max": 2.0},
         {"hash": ""},
         {"close_timeout": -1},
+        {"close_timeout": True},
     ],
 )
 def test_values_out_of_range_are_refused(wrong: dict[str, Any]) -> None:

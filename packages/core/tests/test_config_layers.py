@@ -225,6 +225,23 @@ def test_an_unknown_variable_names_its_neighbour(name: str, hint: str) -> None:
     assert hint in said
 
 
+def test_a_variable_that_names_nothing_hides_no_other_mistake() -> None:
+    """Odd names, doubled ones and wrong values are told together."""
+    environ = {
+        "PYFASTER__": "1",
+        "PYFASTER__STORE__": "1",
+        "PYFASTER__LOG__PAGE_SIZE": "5000",
+        "PYFASTER__STORE__MEMORY": "1GiB",
+        "PYFASTER__store__memory": "2GiB",
+        "PYFASTER__STORE__CLOSE_TIMEOUT": "true",
+    }
+    said = refusal(settings={"sessions_max": 0}, environ=environ)
+    assert said.startswith("6 settings are wrong")
+    assert "are one setting; remove one" in said
+    for name in ("PYFASTER__: ", "PYFASTER__STORE__: ", "PAGE_SIZE", "CLOSE_TIMEOUT"):
+        assert name in said
+
+
 @pytest.mark.parametrize(
     ("text", "place", "hint"),
     [

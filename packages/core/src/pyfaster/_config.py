@@ -117,8 +117,8 @@ Size = Annotated[
         }
     ),
 ]
-Seconds = Annotated[float, Field(ge=0.001, le=SECONDS_MAX)]
-Timeout = Annotated[float, Field(ge=0, le=TIMEOUT_MAX_S)]
+Seconds = Annotated[float, Field(strict=True, ge=0.001, le=SECONDS_MAX)]
+Timeout = Annotated[float, Field(strict=True, ge=0, le=TIMEOUT_MAX_S)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True)]
 Switch = (
@@ -236,7 +236,9 @@ class StoreConfig(BaseModel):
         Annotated[Size, Field(gt=0, le=MEMORY_MAX)] | None, In("store")
     ] = None
     page_size: Annotated[Size, Field(ge=PAGE_SIZE_MIN, le=PAGE_SIZE_MAX), In("log")] = 0
-    index_fraction: Annotated[float, Field(ge=0.01, le=0.9), In("store")] = 0.5
+    index_fraction: Annotated[
+        float, Field(strict=True, ge=0.01, le=0.9), In("store")
+    ] = 0.5
     expected_keys: Annotated[int, Field(strict=True, ge=0, le=1 << 40), In("store")] = 0
     hash: Annotated[Text, Field(min_length=1), In("store")] = "xxh3"
     sessions_max: Annotated[
@@ -244,7 +246,9 @@ class StoreConfig(BaseModel):
     ] = SESSIONS_MAX
     close_timeout: Annotated[Timeout, In("store")] = 30.0
     durable: Annotated[Flag, In("store")] = True
-    mutable_fraction: Annotated[float, Field(ge=0.01, le=1), In("log")] = 0.9
+    mutable_fraction: Annotated[
+        float, Field(strict=True, ge=0.01, le=1), In("log")
+    ] = 0.9
     read_cache: Annotated[
         Annotated[Size, Field(ge=0, le=MEMORY_MAX)] | None, In("log")
     ] = None

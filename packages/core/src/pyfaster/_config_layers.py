@@ -145,7 +145,7 @@ def resolve(
         raise ConfigError(f"plugins={plugins!r}: give a mapping of settings by table")
     for name, table in (plugins or {}).items():
         words = lay_over(words, _of_plugin(name, table))
-    around = read_environment(os.environ if environ is None else environ)
+    around = read_environment(os.environ if environ is None else environ, wrong)
     if isinstance(config, StoreConfig) and not (words or around or wrong):
         return Asked(config, None, {}, {}, said)
     tree = layered(config, said, around, words)
@@ -208,9 +208,11 @@ def log_settings(
     if isinstance(config, StoreConfig):
         raise ConfigError("config: a StoreConfig is for stores; give a mapping or file")
     said = said_by(config, flat=flat)
-    around = read_environment(os.environ if environ is None else environ)
+    wrong: list[str] = []
+    around = read_environment(os.environ if environ is None else environ, wrong)
     tree = layered(config, said, around, {})
     check = Check(tree, _registry(registry), file=config)
+    check.wrong += wrong
     asked = check.all()
     check.refuse()
     assert asked is not None
@@ -262,9 +264,11 @@ def checked(
         ConfigError: The file cannot be read.
     """
     said = {} if file is None else read_file(file)
-    around = read_environment(os.environ if environ is None else environ)
+    wrong: list[str] = []
+    around = read_environment(os.environ if environ is None else environ, wrong)
     tree = lay_over(said, around)
     check = Check(tree, registry, complete=complete, file=file)
+    check.wrong += wrong
     check.all()
     return check
 

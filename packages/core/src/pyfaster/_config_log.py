@@ -38,7 +38,9 @@ class CommitTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     every_bytes: Annotated[Size, Field(ge=1)] | None = None
-    every_seconds: Annotated[float, Field(ge=0.001, le=TIMEOUT_MAX_S)] | None = None
+    every_seconds: (
+        Annotated[float, Field(strict=True, ge=0.001, le=TIMEOUT_MAX_S)] | None
+    ) = None
     max_in_flight: Annotated[int, Field(strict=True, ge=1, le=IN_FLIGHT_MAX)] = 1
 
 

@@ -134,12 +134,15 @@ def read_file(path: str | os.PathLike[str]) -> Tree:
     return tree
 
 
-def read_environment(environ: Mapping[str, str]) -> Tree:
+def read_environment(environ: Mapping[str, str], wrong: list[str]) -> Tree:
     """
     What the environment says; of variables with other names nothing is thought.
 
-    Raises:
-        ConfigError: Two variables say the same, or one names no setting at all.
+    Args:
+        environ: The environment.
+
+        wrong: Gets a sentence for each variable that names no setting at all, or says
+            again what another one says.
     """
     said: dict[Steps, str] = {}
     for name in sorted(environ):
@@ -147,16 +150,17 @@ def read_environment(environ: Mapping[str, str]) -> Tree:
             continue
         steps = tuple(name[len(PREFIX) :].lower().split("__"))
         if not all(steps):
-            raise ConfigError(
+            wrong.append(
                 f"environment variable {name}: it is to name a table and a setting, "
                 f"as in {PREFIX}STORE__MEMORY"
             )
-        if steps in said:
-            raise ConfigError(
+        elif steps in said:
+            wrong.append(
                 f"environment variables {said[steps]} and {name} are one setting; "
                 "remove one"
             )
-        said[steps] = name
+        else:
+            said[steps] = name
     tree: Tree = {}
     for steps in sorted(said, key=len):  # what is said of a part stands over the whole
         name = said[steps]

@@ -22,7 +22,8 @@ MEMORY_DEFAULT_MIN = 64 << 20
 #: A smaller budget is better spent on the log than on a read cache.
 READ_CACHE_FROM = 256 << 20
 SEGMENT_SIZE_DEFAULT = 1 << 30
-SEGMENT_SIZE_MAX = 1 << 47
+#: What file systems still keep in one file.
+SEGMENT_SIZE_MAX = 1 << 40
 MEMORY_MAX = 1 << 47
 #: The log needs one page to write to and one to move on to.
 PAGES_MIN = 2
@@ -32,9 +33,11 @@ INDEX_BYTES_MIN = 16 << 10
 KEYS_PER_BUCKET = 4
 BUCKET_BYTES = 64
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|[KMGT]i?B)?\s*", re.IGNORECASE)
+_SIZE = re.compile(
+    r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|[KMGT]i?B)?\s*", re.IGNORECASE | re.ASCII
+)
 #: The same as JSON Schema has it, where patterns know no flags.
-SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([bB]|[kKmMgGtT][iI]?[bB])?\s*$"
+SIZE_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*([bB]|[kKmMgGtT][iI]?[bB])?\s*$"
 _UNITS = {"b": 1} | {
     f"{letter}{infix}b": base**power
     for infix, base in (("", 1000), ("i", 1024))
