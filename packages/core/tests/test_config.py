@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any, get_type_hints
@@ -218,7 +219,7 @@ def test_a_page_size_for_a_device_is_never_replaced(size: str) -> None:
             given = StoreConfig(memory=memory, page_size=size)
             assert given.on_device().page_size == parse_size(size)
         except ConfigError as error:
-            assert f"two pages of {size}" in str(error)  # noqa: PT017 - or nothing
+            assert f" pages of {size}" in str(error)  # noqa: PT017 - or nothing
 
 
 def test_a_page_size_too_large_for_the_default_budget_is_refused() -> None:
@@ -227,6 +228,35 @@ def test_a_page_size_too_large_for_the_default_budget_is_refused() -> None:
         StoreConfig(page_size="1GiB").on_device()
     with pytest.raises(ConfigError, match="two pages of 1GiB"):
         pyfaster.open(device=MemoryDevice(), page_size="1GiB")
+
+
+@given(
+    st.integers(12, 19),
+    st.integers(1, 40),
+    st.just(0) | st.integers(1 << 10, 4 << 20),
+    st.sampled_from([0.01, 0.05, 0.3, 0.9]),
+    st.just(0) | st.integers(1, 40_000),
+)
+def test_what_a_budget_on_a_device_cannot_hold_is_refused_by_name(
+    page_bits: int, pages: int, cache: int, fraction: float, keys: int
+) -> None:
+    """Settings that the model lets through are settings that the core takes."""
+    size = 1 << page_bits
+    try:
+        store = pyfaster.open(
+            device=MemoryDevice(),
+            memory=pages * size + (128 << 10),
+            page_size=size,
+            segment_size=1 << 20,
+            read_cache=cache,
+            index_fraction=fraction,
+            expected_keys=keys,
+        )
+    except ConfigError as error:
+        named = re.search(r"^(memory|read_cache)=.*; (raise|give)", str(error))
+        assert named
+    else:
+        store.close()
 
 
 @pytest.mark.parametrize("size", [None, 0])

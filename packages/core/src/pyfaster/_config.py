@@ -39,12 +39,14 @@ from pyfaster._config_words import (
     unknown_setting,
 )
 from pyfaster._sizes import (
+    DEVICE_PAGES_MIN,
     INDEX_BYTES_MIN,
     MEMORY_MAX,
     PAGE_SIZE_MAX,
     PAGE_SIZE_MIN,
     PAGES_MIN,
     READ_CACHE_FROM,
+    READ_CACHE_MIN,
     SEGMENT_SIZE_DEFAULT,
     SEGMENT_SIZE_MAX,
     SIZE_PATTERN,
@@ -55,6 +57,7 @@ from pyfaster._sizes import (
     parse_size,
     round_up,
     show_size,
+    start_index_bytes,
 )
 from pyfaster.errors import ConfigError
 
@@ -246,9 +249,9 @@ class StoreConfig(BaseModel):
     ] = SESSIONS_MAX
     close_timeout: Annotated[Timeout, In("store")] = 30.0
     durable: Annotated[Flag, In("store")] = True
-    mutable_fraction: Annotated[
-        float, Field(strict=True, ge=0.01, le=1), In("log")
-    ] = 0.9
+    mutable_fraction: Annotated[float, Field(strict=True, ge=0.01, le=1), In("log")] = (
+        0.9
+    )
     read_cache: Annotated[
         Annotated[Size, Field(ge=0, le=MEMORY_MAX)] | None, In("log")
     ] = None
@@ -336,8 +339,8 @@ class StoreConfig(BaseModel):
         pages so small that many fit in it, and the size of the read cache.
 
         Raises:
-            ConfigError: A page size that was given does not fit the budget, or the
-                index that `expected_keys` needs does not.
+            ConfigError: The pages, the read cache and the index that were asked for do
+                not fit the budget, or a segment holds no page.
         """
         given = {name: getattr(self, name) for name in self.model_fields_set}
         memory = self.memory if self.memory is not None else default_memory()
@@ -352,6 +355,7 @@ class StoreConfig(BaseModel):
                 f"segment_size={show_size(full.segment_size)} is smaller than a page "
                 f"of {show_size(full.page_size)}; raise it to at least that"
             )
+        _check_device_memory(full, memory)
         return full
 
     @model_validator(mode="after")
@@ -406,6 +410,29 @@ class StoreConfig(BaseModel):
             f"{show_size(self.page_size)} and the first index of {show_size(index)} "
             f"in its share of {self.index_fraction}; raise memory to at least "
             f"{show_size(round_up(least))}, or lower page_size"
+        )
+
+
+def _check_device_memory(config: StoreConfig, memory: int) -> None:
+    """
+    Refuse what a budget on a device cannot hold from the beginning.
+    """
+    cache = config.read_cache or 0
+    if 0 < cache < READ_CACHE_MIN:
+        raise ConfigError(
+            f"read_cache={show_size(cache)} is too small to keep anything; give at "
+            f"least {show_size(READ_CACHE_MIN)}, or 0 for none"
+        )
+    index = start_index_bytes(memory, config.index_fraction, config.expected_keys)
+    least = DEVICE_PAGES_MIN * config.page_size + index + cache
+    if memory < least:
+        lower = "lower page_size" if not cache else "lower read_cache or page_size"
+        with_cache = f", a read cache of {show_size(cache)}" if cache else ""
+        raise ConfigError(
+            f"memory={show_size(memory)} cannot hold four pages of "
+            f"{show_size(config.page_size)}{with_cache} and the first index of "
+            f"{show_size(index)}, which a store on a device begins with; raise memory "
+            f"to at least {show_size(round_up(least))}, or {lower}"
         )
 
 

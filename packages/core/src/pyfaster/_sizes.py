@@ -27,8 +27,15 @@ SEGMENT_SIZE_MAX = 1 << 40
 MEMORY_MAX = 1 << 47
 #: The log needs one page to write to and one to move on to.
 PAGES_MIN = 2
-#: What the index starts with when no keys are announced (`index.h`, INDEX_BITS_MIN).
+#: On a device further pages are on their way to it (`disk.h`, DISK_FRAMES_MIN).
+DEVICE_PAGES_MIN = 4
+#: A smaller cache keeps nothing for long (`cache.h`, CACHE_BYTES_MIN).
+READ_CACHE_MIN = 64 << 10
+#: The smallest index (`index.h`, INDEX_BITS_MIN).
 INDEX_BYTES_MIN = 16 << 10
+#: What it starts with when no keys are announced and the budget is not tiny (`kv.c`,
+#: INDEX_BITS_START).
+INDEX_BYTES_START = 64 << 10
 #: The index doubles once it holds more keys than this per bucket of 64 bytes.
 KEYS_PER_BUCKET = 4
 BUCKET_BYTES = 64
@@ -116,6 +123,19 @@ def index_bytes_for(expected_keys: int) -> int:
     """
     buckets = expected_keys // KEYS_PER_BUCKET + 1
     return max(INDEX_BYTES_MIN, (1 << (buckets - 1).bit_length()) * BUCKET_BYTES)
+
+
+def start_index_bytes(memory: int, index_fraction: float, expected_keys: int) -> int:
+    """
+    Give the size of the index that a store with a budget begins with.
+    """
+    if expected_keys:
+        return index_bytes_for(expected_keys)
+    half = memory // 1000 * round(index_fraction * 1000) // 2
+    size = INDEX_BYTES_START
+    while size > max(half, INDEX_BYTES_MIN):
+        size //= 2
+    return size
 
 
 def round_up(size: int) -> int:
