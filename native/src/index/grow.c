@@ -428,7 +428,7 @@ static void free_retired(struct index *index, struct index_table *retired) {
     if (grown) {
         tell_growth(index);
         (void)atomic_fetch_add_explicit(&index->growths, 1,
-                                        memory_order_release); /* M7 */
+                                        memory_order_release);               /* M7 */
         atomic_store_explicit(&index->growing, false, memory_order_release); /* M3 */
     }
 }
