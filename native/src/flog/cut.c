@@ -173,12 +173,14 @@ int faster_flog_restart(struct faster_flog *log, const struct faster_flog_life *
         result = copy != NULL ? FASTER_OK : -ENOMEM;
     }
     if (result == FASTER_OK) {
-        flog_committer_reset(log);
         lock_enter(&log->flushing);
         lock_enter(&log->lock);
         go_on_at(log, copy, number);
         lock_leave(&log->lock);
         lock_leave(&log->flushing);
+        /* Behind it: what is asked for from here on is held against the new end, and
+         * nobody can mean a new entry before it is resumed. */
+        flog_committer_reset(log);
     }
     flog_end_call(log);
     if (result == FASTER_OK) {

@@ -37,6 +37,8 @@ class AsyncLog(LogBase):
 
     if TYPE_CHECKING:  # of the whole log, which tasks use by threads
 
+        @property
+        def _lives_seen(self) -> int: ...
         def complete(self, timeout: float | None = None) -> Commit: ...
         def truncate_until(self, address: int) -> None: ...
         def truncate_suffix(
@@ -137,9 +139,10 @@ class AsyncLog(LogBase):
         pulse = self._pulses.get(get_running_loop()) or self._pulse()
         if pulse.may_hold():
             return await self._append_here(data, pulse)
+        era = self._era
         address: int = self.try_append(data) or await self._append_later(data)
         size = len(data) if type(data) is bytes else memoryview(data).nbytes
-        await pulse.wait((address + HEADER + size + 7) & -8)
+        await pulse.wait((address + HEADER + size + 7) & -8, era)
         return address
 
     async def _append_here(self, data: Buffer, pulse: Pulse) -> int:
@@ -213,7 +216,7 @@ class AsyncLog(LogBase):
         """
         if cookie is not None:
             return await asyncio.to_thread(self._commit_with, cookie)
-        tail = self.end
+        era, tail = self._era, self.end
         if until > tail:
             raise LogAddressError(
                 f"commit: address {until:,} is above the log's end, {tail:,}; give one "
@@ -226,7 +229,7 @@ class AsyncLog(LogBase):
         error = self._why_not()
         if error is not None:
             raise error
-        await self._pulse().wait(end)
+        await self._pulse().wait(end, era)
         return self.committed
 
     async def complete_async(self, timeout: float | None = None) -> Commit:
@@ -265,9 +268,15 @@ class AsyncLog(LogBase):
         """
         return await asyncio.to_thread(self.read, address)
 
-    async def _wait_more(self, seen: int) -> None:
+    async def _wait_more(self, seen: int, lives: int) -> None:
         """
-        Wait until more than an address is durable, or the log is completed.
+        Wait until more than an address is durable, or the log is completed, or its end
+        was cut off.
+
+        Args:
+            seen: The address.
+
+            lives: What `_lives_seen` was before it was found.
 
         Raises:
             DurabilityError: It never will be.
@@ -280,7 +289,9 @@ class AsyncLog(LogBase):
         error = self._why_not()
         if error is not None:
             raise error
-        await self._pulse().watch(seen)
+        pulse = self._pulse()
+        if self._lives_seen == lives:  # else nobody would tell this pulse
+            await pulse.watch(seen)
 
     # --- what wakes them ------------------------------------------------------------
 

@@ -317,14 +317,13 @@ class LogFollower:
             self._over.wait(left)
         return True
 
-    async def _wait_more(self, seen: int) -> None:
+    async def _wait_more(self, seen: int, lives: int) -> None:
         """
-        The same for a task.
+        The same for a task, which knows what `_lives_seen` was.
         """
-        openings = self._lives_seen
         while True:
             until = (await asyncio.to_thread(self.refresh)).until
-            if until > seen or self.completed or self._lives_seen != openings:
+            if until > seen or self.completed or self._lives_seen != lives:
                 return
             await asyncio.sleep(POLL_S)
 

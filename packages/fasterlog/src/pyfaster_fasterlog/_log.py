@@ -419,8 +419,8 @@ class FasterLog(AsyncLog):
                 self.resume()
                 raise
             self._cut(address)
-            self._era += 1
             self._cuts.append(address)
+            self._era += 1
         self._wake_all()
 
     def _refuse_completed(self) -> None:

@@ -16,9 +16,11 @@ it alone, and quickly, it commits in the loop's own thread, which others then wa
 It lets them have a turn whenever it has held the loop up for a millisecond in all, and
 one commit that takes longer than that ends it for long.
 
-When a log's end is cut off, addresses are used again. Everything that was appended
-before is durable then, so a future that waits for more than the new end may wait for
-the new end instead.
+When a log's end is cut off, addresses are used again, and the log's era is another one.
+Everything that was appended before is durable then, so a future that waits for more
+than the new end may wait for the new end instead. Each cut has every pulse look behind
+it. A task that has got its address in an era which its pulse knows to be over, and one
+that looked for more before a pulse was there, find out when they come to wait.
 """
 
 from __future__ import annotations
@@ -110,11 +112,20 @@ class Pulse:
             raise
         self._bell: Bell | None = bell
 
-    def wait(self, end: int) -> asyncio.Future[None]:
+    def wait(self, end: int, era: int) -> asyncio.Future[None]:
         """
         Give a future that is set when everything below an address is durable, and
         have it committed.
+
+        Args:
+            end: The address.
+
+            era: The log's, before the address was known.
         """
+        if era != self._era:
+            log = self._log()
+            end = end if log is None else min(end, log.end)
+            self.call_soon(self.look)  # it may be durable: nothing rings then
         future = self.create_future()
         self.waiting.append((end, future))
         if not self._asked:
@@ -230,7 +241,10 @@ class Pulse:
         tail = log.end
         ends = [(min(end, tail), future) for end, future in self.waiting]
         self.waiting = deque(sorted(ends, key=lambda waiter: waiter[0]))
-        self._watching = [(min(seen, tail), one) for seen, one in self._watching]
+        self._watching = [(-1, future) for _, future in self._watching]  # they look
+        if not self._asked:  # what is waited for now may be what nobody commits
+            self._asked = True
+            self.call_soon(self._ask)
 
     def fail(self, error: BaseException) -> None:
         """

@@ -20,6 +20,9 @@ from pyfaster.flog import Commit, Entry, LogScan
 #: Entries that a tail takes at a time.
 SOME = 256
 
+#: How long a thread waits before it looks whether the end was cut off, in seconds.
+LOOK_S = 0.25
+
 
 class Source(Protocol):
     """
@@ -37,7 +40,7 @@ class Source(Protocol):
     def scan(self, start: int | None = 0, /) -> LogScan: ...
     def _scan_again(self, seen: int, position: int) -> LogScan | None: ...
     def wait_committed(self, seen: int, timeout: float | None = None) -> bool: ...
-    async def _wait_more(self, seen: int) -> None: ...
+    async def _wait_more(self, seen: int, lives: int) -> None: ...
 
 
 class Reader:
@@ -121,6 +124,7 @@ async def tail(
     """
     reader = Reader(source, start, skip_truncated=skip_truncated)
     while True:
+        lives = source._lives_seen
         completed, seen = source.completed, source.committed.until
         entries = await asyncio.to_thread(reader.some)
         for entry in reader.still_there(entries):
@@ -129,7 +133,7 @@ async def tail(
             continue
         if completed:
             return
-        await source._wait_more(seen)
+        await source._wait_more(seen, lives)
 
 
 def follow(
@@ -140,6 +144,7 @@ def follow(
     """
     reader = Reader(source, start, skip_truncated=skip_truncated)
     while True:
+        lives = source._lives_seen
         completed, seen = source.completed, source.committed.until
         entries = reader.some()
         yield from reader.still_there(entries)
@@ -148,7 +153,9 @@ def follow(
         if completed:
             return
         try:
-            source.wait_committed(seen)
+            while source._lives_seen == lives:
+                if source.wait_committed(seen, LOOK_S):
+                    break
         except FasterError:
             if not source.completed:
                 raise

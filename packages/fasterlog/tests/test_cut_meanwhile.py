@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""
+An end that is cut off between two steps of somebody who appends, commits or reads.
+
+Addresses are used again then, so what was found before the cut says nothing behind it.
+Each cut is made at the one moment that is tried; nothing waits for chance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from log_kit import fill, open_log, payloads
+
+from pyfaster.errors import LogCutError
+from pyfaster.flog import Entry
+from pyfaster_fasterlog import FasterLog
+from pyfaster_fasterlog._tail import Reader
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a test's coroutine, with a bound that only a hang reaches."""
+    asyncio.run(asyncio.wait_for(main, 120))
+
+
+async def cut(log: FasterLog, address: int) -> None:
+    """Cut a log's end off, and have the loop see it."""
+    await log.truncate_suffix_async(address)
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def test_between_an_append_and_its_wait(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task whose entry was cut off before it waited for it goes on."""
+
+    async def main() -> None:
+        with open_log(place) as log:
+            at = fill(log, 30)
+            log.commit()
+
+            async def later(self: FasterLog, data: bytes) -> int:
+                address = await asyncio.to_thread(self.append, data)
+                await cut(self, at[3])
+                return address
+
+            with monkeypatch.context() as patch:
+                patch.setattr(FasterLog, "try_append", lambda *_: 0)
+                patch.setattr(FasterLog, "_append_later", later)
+                assert await log.append_and_commit_async(b"gone") > at[-1]
+            assert len(payloads(log)) == 3
+            await log.append_and_commit_async(b"there")
+            assert payloads(log)[3:] == [b"there"]
+
+    run(main())
+
+
+def test_before_a_new_loop_waits(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was to be committed is cut off before the loop has anybody who would tell:
+    the wait for it ends."""
+
+    async def main() -> None:
+        with open_log(place) as log:
+            at = fill(log, 30)
+            log.commit()
+            fill(log, 5)
+            made = FasterLog._new_pulse
+
+            def slow(self: FasterLog, loop: Any) -> Any:
+                self.truncate_suffix(at[3])
+                return made(self, loop)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(FasterLog, "_new_pulse", slow)
+                found = await log.commit_async()
+            assert found.until == log.committed.until
+            assert len(payloads(log)) == 3
+
+    run(main())
+
+
+def test_with_entries_behind_it_that_nobody_commits(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for the new end instead of the old one has it committed."""
+
+    async def main() -> None:
+        with open_log(place) as log:
+            at = fill(log, 30)
+            log.commit()
+            attach = FasterLog._attach
+
+            def attached(self: FasterLog) -> None:
+                attach(self)
+                self.append(b"of another thread")
+
+            waiting = log._pulse().wait(log.end + 4096, log._era)
+            with monkeypatch.context() as patch:
+                patch.setattr(FasterLog, "_attach", attached)
+                await cut(log, at[3])
+            await waiting
+            assert payloads(log)[3:] == [b"of another thread"]
+
+    run(main())
+
+
+def cutting(at: int, some: Callable[[Reader], list[Entry]]) -> Any:
+    """Read as `some` does, and cut the end off when there was nothing to read."""
+
+    def read(reader: Reader) -> list[Entry]:
+        entries = some(reader)
+        if not entries and reader._source._lives_seen == 1:
+            assert isinstance(reader._source, FasterLog)
+            reader._source.truncate_suffix(at)
+        return entries
+
+    return read
+
+
+def test_between_a_tails_look_and_its_wait(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tail is told that its place is gone, also when nothing comes after the cut."""
+
+    async def main() -> None:
+        with open_log(place) as log:
+            at = fill(log, 30)
+            log.commit()
+            monkeypatch.setattr(Reader, "some", cutting(at[3], Reader.some))
+            seen = 0
+            with pytest.raises(LogCutError):
+                async for _ in log.tail():
+                    seen += 1
+            assert seen == 30
+
+    run(main())
+
+
+@pytest.mark.parametrize("more", [0, 2])
+def test_between_a_followers_look_and_its_wait(
+    place: Path, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    """The same for a thread, also when the log grows again below its place."""
+    with open_log(place) as log:
+        at = fill(log, 30)
+        log.commit()
+        read = cutting(at[3], Reader.some)
+
+        def some(reader: Reader) -> list[Entry]:
+            entries: list[Entry] = read(reader)
+            if log._lives_seen == 2 and log.committed.until == at[3]:
+                fill(log, more)
+                log.commit()
+            return entries
+
+        monkeypatch.setattr(Reader, "some", some)
+        with pytest.raises(LogCutError):
+            for _ in log.follow():
+                pass
+
+
+def test_while_a_tail_waits(place: Path) -> None:
+    """A tail that waits for more is told of a cut below its place, and one at the cut
+    goes on with what comes."""
+
+    async def main() -> None:
+        with open_log(place) as log:
+            at = fill(log, 30)
+            log.commit()
+            above, there = log.tail(at[-1]), log.tail(at[2])
+            assert (await anext(above)).address == at[29]
+            assert (await anext(there)).address == at[2]
+            lost = asyncio.ensure_future(anext(above))
+            for _ in range(1000):  # until it waits, or nearly
+                if log._pulse()._watching:
+                    break
+                await asyncio.sleep(0.001)
+            await cut(log, at[3])
+            with pytest.raises(LogCutError):
+                await lost
+            await log.append_and_commit_async(b"new")
+            assert (await anext(there)).payload == b"new"
+            await there.aclose()
+
+    run(main())
