@@ -139,10 +139,13 @@ class AsyncLog(LogBase):
         pulse = self._pulses.get(get_running_loop()) or self._pulse()
         if pulse.may_hold():
             return await self._append_here(data, pulse)
-        era = self._era
-        address: int = self.try_append(data) or await self._append_later(data)
+        address: int = self.try_append(data)
+        wait = pulse.wait
+        if not address:
+            address = await self._append_later(data)
+            wait = pulse.wait_among
         size = len(data) if type(data) is bytes else memoryview(data).nbytes
-        await pulse.wait((address + HEADER + size + 7) & -8, era)
+        await wait((address + HEADER + size + 7) & -8)
         return address
 
     async def _append_here(self, data: Buffer, pulse: Pulse) -> int:
@@ -216,7 +219,7 @@ class AsyncLog(LogBase):
         """
         if cookie is not None:
             return await asyncio.to_thread(self._commit_with, cookie)
-        era, tail = self._era, self.end
+        tail = self.end
         if until > tail:
             raise LogAddressError(
                 f"commit: address {until:,} is above the log's end, {tail:,}; give one "
@@ -229,7 +232,7 @@ class AsyncLog(LogBase):
         error = self._why_not()
         if error is not None:
             raise error
-        await self._pulse().wait(end, era)
+        await self._pulse().wait_among(end)
         return self.committed
 
     async def complete_async(self, timeout: float | None = None) -> Commit:

@@ -16,11 +16,14 @@ it alone, and quickly, it commits in the loop's own thread, which others then wa
 It lets them have a turn whenever it has held the loop up for a millisecond in all, and
 one commit that takes longer than that ends it for long.
 
+A task whose append had to wait for room in another thread comes late: others may have
+appended behind its entry and committed it meanwhile, so it takes its place among those
+who wait, and looks.
+
 When a log's end is cut off, addresses are used again, and the log's era is another one.
 Everything that was appended before is durable then, so a future that waits for more
 than the new end may wait for the new end instead. Each cut has every pulse look behind
-it. A task that has got its address in an era which its pulse knows to be over, and one
-that looked for more before a pulse was there, find out when they come to wait.
+it, and who watches for more looks whether its place is still there.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ import types
 import weakref
 from asyncio import get_running_loop
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -112,26 +115,35 @@ class Pulse:
             raise
         self._bell: Bell | None = bell
 
-    def wait(self, end: int, era: int) -> asyncio.Future[None]:
+    def wait(self, end: int) -> asyncio.Future[None]:
         """
         Give a future that is set when everything below an address is durable, and
-        have it committed.
-
-        Args:
-            end: The address.
-
-            era: The log's, before the address was known.
+        have it committed. The address was found in this turn of the loop, and is above
+        those of all others who wait.
         """
-        if era != self._era:
-            log = self._log()
-            end = end if log is None else min(end, log.end)
-            self.call_soon(self.look)  # it may be durable: nothing rings then
         future = self.create_future()
         self.waiting.append((end, future))
         if not self._asked:
             self._asked = True
             self.call_soon(self._ask)
         return future
+
+    def wait_among(self, end: int) -> asyncio.Future[None]:
+        """
+        The same for any address, however long ago it was found: it may be durable since
+        the last look, or gone.
+        """
+        log = self._log()
+        end = end if log is None else min(end, log.end)
+        disordered = bool(self.waiting) and end < self.waiting[-1][0]
+        future = self.wait(end)
+        if disordered:
+            self._set_waiting(self.waiting)
+        self.call_soon(self.look)
+        return future
+
+    def _set_waiting(self, waiting: Iterable[Waiter]) -> None:
+        self.waiting = deque(sorted(waiting, key=lambda waiter: waiter[0]))
 
     def watch(self, seen: int) -> asyncio.Future[None]:
         """
@@ -239,8 +251,7 @@ class Pulse:
         """
         self._era = log._era
         tail = log.end
-        ends = [(min(end, tail), future) for end, future in self.waiting]
-        self.waiting = deque(sorted(ends, key=lambda waiter: waiter[0]))
+        self._set_waiting((min(end, tail), future) for end, future in self.waiting)
         self._watching = [(-1, future) for _, future in self._watching]  # they look
         if not self._asked:  # what is waited for now may be what nobody commits
             self._asked = True

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """
-An end that is cut off between two steps of somebody who appends, commits or reads.
+What others do between two steps of somebody who appends, commits or reads.
 
-Addresses are used again then, so what was found before the cut says nothing behind it.
-Each cut is made at the one moment that is tried; nothing waits for chance.
+They append and commit behind an entry whose task has yet to wait for it; or they cut
+the end off, and addresses are used again. Each does so at the one moment that is tried;
+nothing waits for chance.
 """
 
 from __future__ import annotations
@@ -32,6 +33,78 @@ async def cut(log: FasterLog, address: int) -> None:
     await log.truncate_suffix_async(address)
     for _ in range(3):
         await asyncio.sleep(0)
+
+
+# --- appends and commits ------------------------------------------------------------
+
+
+def slowly(
+    monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    """Have the next append be made elsewhere, and something happen behind it."""
+    quickly = FasterLog.try_append
+
+    async def later(self: FasterLog, data: bytes) -> int:
+        monkeypatch.setattr(FasterLog, "try_append", quickly)
+        address = self.append(data)
+        await meanwhile()
+        return address
+
+    monkeypatch.setattr(FasterLog, "try_append", lambda *_: 0)
+    monkeypatch.setattr(FasterLog, "_append_later", later)
+
+
+def test_a_task_that_comes_late_keeps_nobody(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task whose entry is durable before it waits, behind one whose entry is not, has
+    that one committed all the same."""
+
+    async def main() -> None:
+        with open_log(place) as log:
+            loop = asyncio.get_running_loop()
+            durable, go_on = loop.create_future(), loop.create_future()
+
+            async def meanwhile() -> None:
+                await asyncio.to_thread(log.commit)
+                durable.set_result(None)
+                await go_on
+
+            slowly(monkeypatch, meanwhile)
+            first = asyncio.ensure_future(log.append_and_commit_async(b"first"))
+            await durable
+            go_on.set_result(
+                None
+            )  # so the first one waits behind the second one's wait
+            at = await log.append_and_commit_async(b"second")
+            assert await first < at
+            assert log.committed.until > at
+
+    run(main())
+
+
+def test_a_task_may_come_when_all_is_durable(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry that others have committed before its task waits is durable at once."""
+
+    async def main() -> None:
+        with open_log(place) as log:
+            await log.append_and_commit_async(b"so that the loop is told of commits")
+
+            async def meanwhile() -> None:
+                await asyncio.to_thread(log.commit)
+                for _ in range(3):
+                    await asyncio.sleep(0)
+
+            slowly(monkeypatch, meanwhile)
+            await log.append_and_commit_async(b"late")
+            assert len(payloads(log)) == 2
+
+    run(main())
+
+
+# --- cuts ---------------------------------------------------------------------------
 
 
 def test_between_an_append_and_its_wait(
@@ -99,7 +172,7 @@ def test_with_entries_behind_it_that_nobody_commits(
                 attach(self)
                 self.append(b"of another thread")
 
-            waiting = log._pulse().wait(log.end + 4096, log._era)
+            waiting = log._pulse().wait(log.end + 4096)
             with monkeypatch.context() as patch:
                 patch.setattr(FasterLog, "_attach", attached)
                 await cut(log, at[3])
