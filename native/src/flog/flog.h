@@ -156,7 +156,8 @@ struct faster_flog {
     struct condition room;  /* appending may be worth an attempt */
     uint64_t number;        /* of the last durable commit */
     uint64_t next_number;
-    uint64_t promised; /* the leaders' records end here */
+    uint64_t promised;    /* the leaders' records end here */
+    uint64_t promised_ns; /* when the turn of the last of them came */
     uint32_t leaders;
     struct flog_lives *lives;
     uint64_t failed_from;

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 settings.register_profile("fasterlog", derandomize=True, deadline=None)
 settings.load_profile("fasterlog")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kept_by_tests() -> Iterator[None]:
+    """Have no log look after its slots by itself: it would depend on how long a test
+    takes which slots there are, and whose thread has a log at hand."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyfaster_fasterlog._keeper.EVERY_S", 86_400.0)
+        yield
 
 
 @pytest.fixture

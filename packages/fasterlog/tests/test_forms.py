@@ -98,7 +98,7 @@ def test_what_was_read_ahead_is_not_given_behind_a_cut(place: Path) -> None:
 
 def test_a_cookie_beside_many_cursors_survives(place: Path, tmp_path: Path) -> None:
     """What later commits have no room for is in a slot."""
-    with FasterLog.open(place, page_size="16KiB") as log:
+    with FasterLog.open(place, page_size="16KiB", segment_size="1MiB") as log:
         address = log.append_and_commit(b"x")
         for number in range(14):
             log.cursor("c" * 240 + str(number)).save(address)

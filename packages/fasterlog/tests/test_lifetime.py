@@ -182,11 +182,11 @@ def test_slots_are_written_by_and_by(place: Path) -> None:
 
 def test_the_thread_ends_with_the_log(place: Path) -> None:
     """No thread of ours is left behind a log that was closed."""
+    others = set(threading.enumerate())
     with open_log(place):
-        names = [thread.name for thread in threading.enumerate()]
-        assert "pyfaster-log-slots" in names
-    names = [thread.name for thread in threading.enumerate()]
-    assert "pyfaster-log-slots" not in names
+        ours = set(threading.enumerate()) - others
+        assert "pyfaster-log-slots" in {thread.name for thread in ours}
+    assert ours.isdisjoint(threading.enumerate())
 
 
 def test_a_keeper_looks_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,9 +73,7 @@ def test_a_task_that_comes_late_keeps_nobody(
             slowly(monkeypatch, meanwhile)
             first = asyncio.ensure_future(log.append_and_commit_async(b"first"))
             await durable
-            go_on.set_result(
-                None
-            )  # so the first one waits behind the second one's wait
+            go_on.set_result(None)  # the first one's wait comes behind the next
             at = await log.append_and_commit_async(b"second")
             assert await first < at
             assert log.committed.until > at

@@ -139,13 +139,11 @@ class AsyncLog(LogBase):
         pulse = self._pulses.get(get_running_loop()) or self._pulse()
         if pulse.may_hold():
             return await self._append_here(data, pulse)
-        address: int = self.try_append(data)
-        wait = pulse.wait
-        if not address:
-            address = await self._append_later(data)
-            wait = pulse.wait_among
+        found = self.try_append(data)
+        address: int = found or await self._append_later(data)
         size = len(data) if type(data) is bytes else memoryview(data).nbytes
-        await wait((address + HEADER + size + 7) & -8)
+        end = (address + HEADER + size + 7) & -8
+        await (pulse.wait(end) if found else pulse.wait_among(end))
         return address
 
     async def _append_here(self, data: Buffer, pulse: Pulse) -> int:
