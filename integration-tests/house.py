@@ -9,6 +9,7 @@ knows comments, strings, preprocessor lines and braces, and nothing of the langu
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,18 +46,22 @@ class Function:
         return self.last - self.first + 1
 
 
-def _is_source(path: Path) -> bool:
-    folders = path.relative_to(ROOT).parts[:-1]
-    hidden = {part for part in folders if part.startswith(".")} - _HIDDEN_SOURCES
-    eggs = any(part.endswith(".egg-info") for part in folders)
-    return path.is_file() and not hidden and not eggs and not _RESULTS & set(folders)
+def _has_sources(folder: str) -> bool:
+    hidden = folder.startswith(".") and folder not in _HIDDEN_SOURCES
+    return not (hidden or folder in _RESULTS or folder.endswith(".egg-info"))
+
+
+def _sources() -> Iterator[Path]:
+    """Walk the tree, but enter no folder of results: builds run beside the tests."""
+    for place, folders, names in os.walk(ROOT):
+        folders[:] = filter(_has_sources, folders)
+        yield from (path for path in map(Path(place).joinpath, names) if path.is_file())
 
 
 @cache
 def files(*endings: str) -> tuple[Path, ...]:
     """Give the tree's files whose names end like this; never an empty list."""
-    found = (path for path in ROOT.rglob("*") if path.name.endswith(endings))
-    chosen = tuple(sorted(path for path in found if _is_source(path)))
+    chosen = tuple(sorted(path for path in _sources() if path.name.endswith(endings)))
     assert chosen, f"no file of the tree ends with {endings}"
     return chosen
 

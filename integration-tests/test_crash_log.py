@@ -25,7 +25,7 @@ from crash.logs.workloads import LOG_WORKLOADS
 from crash.medium import SECTOR, TORN, WHOLE, Medium, spoiled
 from crash.oracle import Points
 from crash.subject import Refused
-from crash.tasks import fields, replay
+from crash.tasks import fields, found_again
 
 pytestmark = pytest.mark.once
 
@@ -123,9 +123,9 @@ def test_each_mutant_of_the_log_is_found(name: str) -> None:
 def test_a_line_judges_its_state_again() -> None:
     """The line of a violation is enough to find the same violation."""
     broken = BrokenLogSubject("no slot sync")
-    lines = list(LogTask(broken, "log strong", 1).run(300, most=1))
-    line = next(line for line in lines if line.startswith("replay:"))
-    faults = replay(lambda *about: LogTask(broken, *about), line)
+    line, faults = found_again(
+        lambda *about: LogTask(broken, *about), "log strong", 1, 300
+    )
     assert faults
     assert faults[0].partition(":")[0] in line
 

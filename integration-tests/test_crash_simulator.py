@@ -21,7 +21,7 @@ from crash.judge import Judge
 from crash.mutants import MUTANTS, BrokenSubject
 from crash.real import RealSubject
 from crash.subject import Refused
-from crash.tasks import Task, fields, replay
+from crash.tasks import Task, fields, found_again, replay
 from crash.toy import ToySubject
 from crash.workloads import WORKLOADS, Actor, record, rounds
 
@@ -118,9 +118,7 @@ def test_each_mutant_of_the_store_is_found(name: str) -> None:
 def test_a_line_judges_its_state_again() -> None:
     """The line of a violation is enough to find the same violation."""
     subject = BrokenSubject("no directory sync")
-    lines = list(Task(subject, "snapshot", 1).run(500, most=1))
-    line = next(line for line in lines if line.startswith("replay:"))
-    faults = replay(lambda *about: Task(subject, *about), line)
+    line, faults = found_again(lambda *about: Task(subject, *about), "snapshot", 1, 500)
     assert faults
     assert faults[0].partition(":")[0] in line
     whole = line.replace("trace=", "was=")

@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
@@ -146,15 +147,17 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
 
 
 def python(*words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run this interpreter in a folder."""
-    return subprocess.run(
-        [sys.executable, *map(str, words)],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "200", "PYTHONUTF8": "1"},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    """Run this interpreter in a folder, where no other process's store is found."""
+    about = {"COLUMNS": "200", "PYTHONUTF8": "1"}
+    with tempfile.TemporaryDirectory(prefix="pf-") as sockets:  # their paths are short
+        return subprocess.run(
+            [sys.executable, *map(str, words)],
+            cwd=folder,
+            env={**os.environ, **about, "XDG_RUNTIME_DIR": sockets},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
 
 
 @pytest.mark.parametrize("page", WALKS, ids=house.name)

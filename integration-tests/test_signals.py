@@ -33,8 +33,9 @@ def checkpoints():
 thread = threading.Thread(target=checkpoints)
 try:
     with store:
-        thread.start()
+        session.rmw(1, 1, "add")  # there is a first before the first "safe" is said
         try:
+            thread.start()
             while True:
                 session.rmw(1, 1, "add")
         finally:

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import examples
@@ -66,10 +66,10 @@ def commands(block: examples.Block) -> list[tuple[list[str], str]]:
 class Walk:
     """A folder in which a page is walked through."""
 
-    def __init__(self, page: Path, folder: Path) -> None:
+    def __init__(self, page: Path, folder: Path, held: ExitStack) -> None:
         self.folder = folder
         named = set(_PORT.findall(house.text(page)))
-        self.ports = {port: str(free_port()) for port in sorted(named)}
+        self.ports = {port: str(free_port(held)) for port in sorted(named)}
         self.environment = {
             **os.environ,
             "COLUMNS": "200",
@@ -145,20 +145,25 @@ def program(words: list[str]) -> list[str]:
     return [sys.executable, "-m", *words]
 
 
-def free_port() -> int:
-    """Give a port that nobody listens at."""
-    with socket.socket() as probe:
+def free_port(held: ExitStack) -> int:
+    """Give a port that nobody listens at, and that the system gives to nobody else."""
+    with ExitStack() as stack:
+        probe = stack.enter_context(socket.socket())
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", 0))
+        if sys.platform == "linux":  # where a server may listen at it all the same
+            held.push(stack.pop_all())
         port: int = probe.getsockname()[1]
         return port
 
 
 def walk(page: Path, folder: Path, have: Collection[str]) -> int:
     """Walk through a page in a folder; give the number of steps."""
-    through = Walk(page, folder)
     chosen = steps(page, have)
-    for block in chosen:
-        through.step(block)
+    with ExitStack() as held:
+        through = Walk(page, folder, held)
+        for block in chosen:
+            through.step(block)
     return len(chosen)
 
 

@@ -12,6 +12,7 @@ import shlex
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from crash.events import Event
@@ -26,6 +27,8 @@ from crash.workloads import WORKLOADS, Workload, record
 #: How often a run is recorded anew to meet the one that a line tells of: the store's
 #: own threads do not come at the same moment each time.
 ATTEMPTS = 200
+#: How many runs are tried to be met again.
+TASKS_MOST = 5
 
 
 def fields(line: str) -> dict[str, str]:
@@ -218,6 +221,26 @@ class Task(BaseTask):
         )
 
 
+def found_again(
+    make: Callable[[str, int, int], BaseTask], name: str, seed: int, states: int
+) -> tuple[str, list[str]]:
+    """
+    Give the line of a task's first violation, and what its replay finds.
+
+    Where a thread was stopped for long, a run goes as hardly another one does. Then its
+    line is of no use, and the task is gone through once more.
+
+    Raises:
+        LookupError: No run goes as another one did.
+    """
+    for _ in range(TASKS_MOST):
+        lines = make(name, seed, SECTOR).run(states, most=1)
+        line = next(line for line in lines if line.startswith("replay:"))
+        with suppress(LookupError):
+            return line, replay(make, line)
+    raise LookupError(f"{TASKS_MOST} runs, and none was met again")
+
+
 def replay(make: Callable[[str, int, int], BaseTask], line: str) -> list[str]:
     """
     Judge the state that a line tells of.
@@ -262,4 +285,4 @@ def wrong(explorer: Explorer, outcome: Outcome) -> list[str]:
     return [*outcome.faults, *broken]
 
 
-__all__ = ["BaseTask", "Task", "fields", "replay", "show"]
+__all__ = ["BaseTask", "Task", "fields", "found_again", "replay", "show"]

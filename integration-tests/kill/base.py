@@ -43,7 +43,7 @@ KINDS = (
 #: A bound on lives; some close their store before the moment at which they would end.
 LIVES_PER_KILL = 3
 #: Longer than a child waits before it ends itself.
-SILENCE_S = 90.0
+SILENCE_S = 270.0
 
 
 class Violation(AssertionError):

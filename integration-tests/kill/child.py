@@ -39,8 +39,8 @@ CHECKPOINTS_MOST = 4
 #: How many times as much a session does that works in batches, which run beside others:
 #: now and then so much that it is still at it when the phase changes.
 BATCHED = (2, 2, 2, 2, 2, 20)
-#: A child that is stuck says where, and ends.
-STUCK_S = 60
+#: A child that is stuck says where, and ends: long after the slowest that is not.
+STUCK_S = 240
 #: Threads take turns so often, in seconds: many orders in a short life.
 TURN_S = 5e-6
 

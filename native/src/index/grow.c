@@ -14,21 +14,17 @@ static bool is_growing(struct index *index) {
 }
 
 /* The memory that a table of `bytes` beside today's would take (G0). */
-static bool growth_fits(struct index *index, uint64_t bytes) {
-    uint64_t limit = index_allowed(index);
+static bool growth_fits(struct index *index, uint64_t bytes, uint64_t limit) {
     return index_bytes(index) <= limit && bytes <= limit - index_bytes(index);
 }
 
 uint64_t index_allowed(const struct index *index) {
-    /* relaxed: an amount; who comes next sees the new one */
-    return atomic_load_explicit(&index->limit, memory_order_relaxed);
+    return atomic_load_explicit(&index->limit, memory_order_seq_cst); /* M8 */
 }
 
 void index_allow(struct index *index, uint64_t limit) {
-    /* relaxed: see index_allowed */
-    atomic_store_explicit(&index->limit, limit, memory_order_relaxed);
-    /* relaxed: a flag for figures; whoever is refused anew sets it */
-    atomic_store_explicit(&index->saturated, false, memory_order_relaxed);
+    atomic_store_explicit(&index->limit, limit, memory_order_seq_cst);     /* M8 */
+    atomic_store_explicit(&index->saturated, false, memory_order_seq_cst); /* M8 */
 }
 
 static void tell(struct index *index, enum faster_event_kind kind, uint64_t since,
@@ -38,9 +34,14 @@ static void tell(struct index *index, enum faster_event_kind kind, uint64_t sinc
     }
 }
 
-static int refuse_growth(struct index *index, int error) {
-    /* relaxed: a flag for figures */
-    if (!atomic_exchange_explicit(&index->saturated, true, memory_order_relaxed)) {
+/* A limit that has become another one since it was judged by refuses nothing: the next
+ * insertions try again. */
+static int refuse_growth(struct index *index, uint64_t limit, int error) {
+    bool known = atomic_exchange_explicit(&index->saturated, true,
+                                          memory_order_seq_cst); /* M8 */
+    if (index_allowed(index) != limit) {
+        atomic_store_explicit(&index->saturated, false, memory_order_seq_cst); /* M8 */
+    } else if (!known) {
         const uint64_t words[FASTER_EVENT_WORDS] = {0};
         tell(index, FASTER_EVENT_NEWS, 0, words);
     }
@@ -51,8 +52,9 @@ static int refuse_growth(struct index *index, int error) {
 static int start_growth(struct index *index) {
     struct index_table *table = index_current(index);
     struct index_table *next;
-    if (table->bits >= INDEX_BITS_MAX || !growth_fits(index, table->bytes * 2)) {
-        return refuse_growth(index, FASTER_E_FULL);
+    uint64_t limit = index_allowed(index);
+    if (table->bits >= INDEX_BITS_MAX || !growth_fits(index, table->bytes * 2, limit)) {
+        return refuse_growth(index, limit, FASTER_E_FULL);
     }
     int error = worker_start(index->worker);
     if (error == 0 && index->slot == NULL) {
@@ -72,7 +74,7 @@ static int start_growth(struct index *index) {
     }
     budget_sated(index->budget);
     if (error != 0) {
-        return refuse_growth(index, error);
+        return refuse_growth(index, limit, error);
     }
     const uint64_t words[FASTER_EVENT_WORDS] = {next->mask + 1};
     index->growing_since = clock_ns();

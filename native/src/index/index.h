@@ -64,6 +64,9 @@
  *       it a chunk could be split twice.
  *   M7  A growth is counted (release) after it was told: who loads the count (acquire)
  *       and then looks for events finds the event, unless it was lost.
+ *   M8  `limit` and `saturated` are seq_cst: a refusal sets `saturated` and then looks
+ *       at the limit again, a change sets the limit and then clears `saturated`.  One
+ *       of the two sees the other: no refusal by an old limit is left standing.
  *
  * Progress   find: wait-free but for FASTER_RETRY.  publish: lock-free.  A chunk that
  *            is SPLITTING belongs to one thread that waits for nothing.
@@ -146,12 +149,12 @@ struct index {
     struct epoch *epoch;
     struct worker *worker;
     struct budget *budget;
-    _Atomic uint64_t limit; /* bytes that tables and pools may take together */
+    _Atomic uint64_t limit; /* M8; bytes that tables and pools may take together */
     struct events *events;  /* growth is told there, or NULL; set by the owner */
     uint64_t growing_since; /* by clock_ns; whoever starts the growth, before `next` */
 
     _Alignas(CACHE_LINE) _Atomic bool growing;
-    _Atomic bool saturated;
+    _Atomic bool saturated;                /* M8 */
     _Atomic uint64_t growths;              /* M7 */
     struct epoch_slot *slot;               /* the worker's own */
     _Atomic(struct index_table *) retired; /* finished, waits for the worker */

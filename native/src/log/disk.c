@@ -472,12 +472,13 @@ static bool reap(struct hlog *log) {
         }
         /* relaxed: the worker's own again */
         atomic_store_explicit(&write->state, WRITE_FREE, memory_order_relaxed);
-        publish(&disk->flushed_until, write->until);
+        /* Counted and told before it is published: who waited for it finds both. */
         /* relaxed: a figure with one writer */
         (void)atomic_fetch_add_explicit(&disk->written, write->until - write->from,
                                         memory_order_relaxed);
         figures_wrote(&disk->figures, log->events, &write->figures, write->from,
                       write->until);
+        publish(&disk->flushed_until, write->until);
         disk->first = (disk->first + 1) % DISK_WRITES_MAX;
         disk->count--;
     }
@@ -529,10 +530,10 @@ static bool close_frames(struct hlog *log) {
             closed += log->page_size;
         }
     }
-    publish(&disk->closed_until, closed);
     if (closed != before) {
         figures_evicted(log->events, before, closed);
     }
+    publish(&disk->closed_until, closed);
     return closed != before;
 }
 

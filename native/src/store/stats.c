@@ -37,6 +37,9 @@ static uint64_t count_of(struct faster_kv *kv, enum session_count kind) {
 }
 
 static void fill_index(struct faster_kv *kv, struct faster_kv_stats *stats) {
+    /* Before the rest: with true comes the table that was to be doubled, or a later. */
+    stats->index_saturated = atomic_load_explicit(
+        &kv->index.saturated, memory_order_acquire); /* index.h M8 */
     struct index_table *table = index_current(&kv->index);
     struct index_table *next = table_next(table);
     struct index_table *newest = next != NULL ? next : table;
@@ -50,9 +53,6 @@ static void fill_index(struct faster_kv *kv, struct faster_kv_stats *stats) {
     stats->index_overflow = overflow_count(&newest->pool);
     stats->index_growths =
         atomic_load_explicit(&kv->index.growths, memory_order_acquire); /* index.h M7 */
-    /* relaxed: as above */
-    stats->index_saturated =
-        atomic_load_explicit(&kv->index.saturated, memory_order_relaxed);
 }
 
 static void fill_rest(struct faster_kv *kv, struct faster_kv_stats *stats) {

@@ -265,6 +265,9 @@ static struct kit_disk open_cold(const struct kit_disk_options *options) {
         set(disk.session, key, key);
     }
     kit_disk_evict(&disk);
+    while (atomic_load_explicit(&disk.kv->index.growing, memory_order_acquire)) {
+        thread_yield(); /* ends: the worker walks on, and then holds nobody up */
+    }
     return disk;
 }
 
@@ -461,7 +464,9 @@ static void a_store_ends_with_freed_sessions(void) {
         }
         CHECK_U64(disk.kv->closed_counts[COUNT_RMW], i == 0);
         CHECK_U64(disk.kv->orphans, i == 2);
-        kit_disk_close(&disk);
+        faster_session_free(disk.session);
+        faster_kv_free(disk.kv);
+        kit_disk_free_devices(&disk);
     }
 }
 

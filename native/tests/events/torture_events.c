@@ -5,7 +5,7 @@
 #include "events/events.h"
 #include "harness.h"
 
-enum { WRITERS = 4, POSTS = 40000, CAPACITY = 16, ROOM = 5, LATE_MS = 20000 };
+enum { WRITERS = 4, POSTS = 40000, CAPACITY = 16, ROOM = 5, LATE_MS = 60000 };
 
 struct torture {
     struct events events;

@@ -64,7 +64,7 @@ static inline struct faster_session *kit_session(struct faster_kv *kv) {
 
 static inline void kit_close(struct faster_kv *kv, struct faster_session *session) {
     faster_session_free(session);
-    CHECK_INT(faster_kv_close(kv, 10000), FASTER_OK);
+    CHECK_INT(faster_kv_close(kv, 60000), FASTER_OK);
     CHECK_U64(budget_used(&kv->budget) - hlog_bytes(&kv->log), 0);
     faster_kv_free(kv);
 }

@@ -12,6 +12,7 @@ struct gate {
     struct faster_device device;
     struct faster_device *behind;
     _Atomic int inside;
+    _Atomic int waiting;  /* inside the wait */
     _Atomic bool holding; /* reads are not completed any more */
     _Atomic bool closing; /* somebody is about to close */
     _Atomic bool closed;
@@ -81,6 +82,7 @@ static int gate_wait(void *context, uint32_t timeout_ms) {
     struct gate *gate = context;
     (void)timeout_ms;
     enter(gate);
+    (void)atomic_fetch_add_explicit(&gate->waiting, 1, memory_order_seq_cst);
     for (int i = 0; i < CHANCES; i++) {
         while (atomic_load_explicit(&gate->holding, memory_order_seq_cst) &&
                !atomic_load_explicit(&gate->closing, memory_order_seq_cst)) {
@@ -88,6 +90,7 @@ static int gate_wait(void *context, uint32_t timeout_ms) {
         }
         thread_yield();
     }
+    (void)atomic_fetch_sub_explicit(&gate->waiting, 1, memory_order_seq_cst);
     leave(gate);
     return 0;
 }
@@ -163,11 +166,11 @@ static void act(void *context, uint32_t thread) {
     struct closing *closing = context;
     struct gate *gate = &closing->gate;
     if (thread == 1) {
-        while (atomic_load_explicit(&gate->inside, memory_order_seq_cst) == 0) {
-            thread_yield(); /* ends: the other thread waits for the device */
+        while (atomic_load_explicit(&gate->waiting, memory_order_seq_cst) == 0) {
+            thread_yield(); /* ends: the other thread does, and the worker only polls */
         }
         atomic_store_explicit(&gate->closing, true, memory_order_seq_cst);
-        CHECK_INT(faster_kv_close(closing->kv, 10000), FASTER_OK);
+        CHECK_INT(faster_kv_close(closing->kv, 60000), FASTER_OK);
     } else if (closing->who == WAITS) {
         wait_one(closing->session);
     } else if (closing->who == SCANS) {
@@ -210,7 +213,7 @@ static void flush_or_close(void *context, uint32_t thread) {
         thread_yield();
         faster_faulty_stats(disk->faulty, &stats);
     }
-    CHECK_INT(faster_kv_close(disk->kv, 10000), FASTER_OK);
+    CHECK_INT(faster_kv_close(disk->kv, 60000), FASTER_OK);
 }
 
 /* A flush that the device does not answer ends when the store is closed. */

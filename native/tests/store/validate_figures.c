@@ -181,6 +181,7 @@ static struct kit_disk begin_held(void) {
 
 static void waiting_operations_show_while_they_wait(void) {
     struct kit_disk disk = begin_held();
+    worker_stop(&disk.kv->worker); /* it may still be taking frames */
     struct faster_kv_stats before = kit_stats(disk.kv);
     struct faster_pending *pending[KEYS];
     kit_disk_arm(&disk, 0, 0);

@@ -291,7 +291,7 @@ static void f76_a_store_closes_with_reads_in_flight(void) {
         start_merge(&disk, 3);
         start_merge(&disk, 3);
         CHECK_INT(faster_wait(disk.session, pending, 5), FASTER_E_TIMEOUT);
-        CHECK_INT(faster_kv_close(disk.kv, 10000), FASTER_OK);
+        CHECK_INT(faster_kv_close(disk.kv, 60000), FASTER_OK);
         CHECK_INT(faster_wait(disk.session, pending, 0), FASTER_E_CLOSED);
         faster_result_of(done, &result);
         CHECK_INT(result.status, FASTER_OK);

@@ -197,7 +197,7 @@ static void other_periods_and_names_are_refused(void) {
     CHECK_U64(histogram.total_ns, 7);
     CHECK_INT(faster_kv_histogram(kv, FASTER_TIMED_DEVICE_SYNC, &histogram), FASTER_OK);
     CHECK_U64(histogram.total_ns, 0);
-    CHECK_INT(faster_kv_close(kv, 10000), FASTER_OK);
+    CHECK_INT(faster_kv_close(kv, 60000), FASTER_OK);
     faster_kv_free(kv);
 }
 

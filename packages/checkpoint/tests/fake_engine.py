@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -201,6 +202,7 @@ class FakeRecovery:
         self._number = 0
         self._log = bytearray(plan.log_until)
         self._tail = plan.log_until
+        self._linking = threading.Lock()
         self.store: FakeStore | None = None
 
     def begin(self, **facts: Any) -> None:
@@ -250,7 +252,8 @@ class FakeRecovery:
             if self._probe().checksum(at, head) != found:
                 raise CorruptionError(f"a record at {at:#x} is damaged")
             if flags == VALID and at >= low and self._seen(at, version):
-                self._links[key] = max(at, self._links.get(key, 0))
+                with self._linking:  # ranges come from several threads
+                    self._links[key] = max(at, self._links.get(key, 0))
 
     def _probe(self) -> FakeStore:
         lives = self.facts["generations"]

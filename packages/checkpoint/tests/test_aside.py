@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from collections import deque
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from disk_kit import opened
 from memory_files import MemoryFiles
 
 import pyfaster
+from pyfaster_checkpoint import _recover
 from pyfaster_checkpoint._ahead import Ahead, First
 from pyfaster_checkpoint._aside import Aside, begun
 from pyfaster_checkpoint._pump import _LARGE, Pump
@@ -38,24 +40,30 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return refused
 
 
+def alive(name: str) -> int:
+    """How many threads of a name there are; others may come and go."""
+    return [thread.name for thread in threading.enumerate()].count(name)
+
+
 def test_calls_are_made_in_order_by_one_other_thread() -> None:
     """Each after the one before; their results and errors are those of the futures."""
     made: list[int] = []
-    before = threading.active_count()
+    name = "test-calls-in-order"
 
     def call(number: int) -> int:
         made.append(threading.get_ident())
         return 10 // number
 
-    with Aside("test") as other:
-        assert threading.active_count() == before  # nothing was asked for yet
+    with Aside(name) as other:
+        assert alive(name) == 0  # nothing was asked for yet
         coming = [other.ask(call, number) for number in (5, 0, 2)]
         assert [coming[0].result(60), coming[2].result(60)] == [2, 5]
         with pytest.raises(ZeroDivisionError):
             coming[1].result(60)
+        assert alive(name) == 1
     assert len(set(made)) == 1
     assert made[0] != threading.get_ident()
-    assert threading.active_count() == before
+    assert alive(name) == 0
     other.close()
 
 
@@ -173,19 +181,26 @@ def test_a_store_is_kept_and_recovered_without_a_thread(no_threads: list[str]) -
 
 
 class Engine:
-    """As much of one as links the log; remembers what it was asked for."""
+    """
+    As much of one as links the log; remembers what it was asked for.
+
+    Who gets a range behind the bad one keeps it until `noticed` is set.
+    """
 
     page_size = 4096
 
     def __init__(self, bad: int = -1) -> None:
         self.bad = bad
         self.made: list[tuple[int, int]] = []
+        self.noticed = threading.Event()
 
     def log(self, start: int, end: int) -> None:
         """Link a range, unless it is the bad one."""
         self.made.append((start, end))
         if start == self.bad:
             raise pyfaster.CorruptionError("found")
+        if 0 <= self.bad < start:
+            assert self.noticed.wait(60)
 
 
 RANGES, RANGE = 60, 16 << 20
@@ -215,14 +230,27 @@ def test_the_log_is_handed_out_once(threads: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_the_first_error_ends_the_others(threads: int) -> None:
-    """It is raised when nobody works any more, and not all was begun."""
-    before = threading.active_count()
+def test_the_first_error_ends_the_others(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is raised when nobody works any more, and nothing more is begun then."""
     engine = Engine(bad=2 * RANGE)
+
+    class Ranges(deque[tuple[int, int]]):
+        """What is left to do; says so when it is given up."""
+
+        def clear(self) -> None:
+            """Give it up."""
+            super().clear()
+            engine.noticed.set()
+
+    monkeypatch.setattr(_recover, "deque", Ranges)
     with pytest.raises(pyfaster.CorruptCheckpointError, match="the log: found"):
         feed(engine, threads)
-    assert threading.active_count() == before
-    assert 3 <= len(engine.made) < RANGES
+    assert engine.noticed.is_set()
+    assert alive("pyfaster-recovery") == 0
+    # Those up to the bad one, and what each of the threads had when it was noticed.
+    assert 3 <= len(engine.made) <= 3 + threads
 
     def tell(progress: Any) -> None:
         raise KeyError("of the user")
@@ -230,5 +258,5 @@ def test_the_first_error_ends_the_others(threads: int) -> None:
     engine = Engine()
     with pytest.raises(KeyError):
         feed(engine, threads, tell)
-    assert threading.active_count() == before
-    assert 1 <= len(engine.made) < RANGES
+    assert alive("pyfaster-recovery") == 0
+    assert 1 <= len(engine.made) <= 2 * threads  # each was asked for two

@@ -1,56 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""A place for durable stores, which outlives them."""
+"""
+Settings of all tests here: the same examples in every run, which may take any time. A
+place for durable stores.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from hypothesis import settings
 
-import pyfaster
+from pyfaster._checkpoint import CoreCheckpoint
 
+sys.path.insert(0, str(Path(__file__).parent))
+from durable_kit import Place
 
-class Shelf:
-    """A device in Python that keeps its bytes when it is closed."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def read(self, offset: int, buffer: memoryview) -> int:
-        """Give what there is."""
-        part = self.data[offset : offset + len(buffer)]
-        buffer[: len(part)] = part
-        return len(part)
-
-    def write(self, offset: int, buffer: memoryview) -> int:
-        """Keep it."""
-        end = offset + len(buffer)
-        self.data.extend(bytes(max(0, end - len(self.data))))
-        self.data[offset:end] = buffer
-        return len(buffer)
-
-    def sync(self) -> None:
-        """Nothing."""
-
-    def truncate_before(self, offset: int) -> None:
-        """Keep everything."""
-
-    close = sync
-
-
-class Place:
-    """Where a store is opened again and again."""
-
-    def __init__(self, where: Path) -> None:
-        self.device: Any = Shelf()
-        self.checkpoints = where
-
-    def open(self, **settings: Any) -> pyfaster.FasterKv[Any, Any]:
-        """Open a store of integers, of a megabyte."""
-        place = {"device": self.device, "checkpoints": self.checkpoints}
-        given = {"key": int, "value": int, "memory": "1MiB", **place, **settings}
-        return pyfaster.open(**given)
+settings.register_profile("core", derandomize=True, deadline=None)
+settings.load_profile("core")
 
 
 @pytest.fixture
@@ -58,3 +28,27 @@ def place(tmp_path: Path) -> Place:
     """A place that holds nothing yet; needs the plugin for checkpoints."""
     pytest.importorskip("pyfaster_checkpoint")
     return Place(tmp_path / "kept")
+
+
+@pytest.fixture
+def hurried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[], AbstractContextManager[None]]:
+    """
+    What keeps a checkpoint from waiting for sessions for more than an instant.
+
+    A timeout of its own would count what directories and files take, too, and that may
+    be longer than any short one.
+    """
+    advance = CoreCheckpoint.advance
+
+    def hurry(self: CoreCheckpoint, timeout: float, /) -> str:
+        return advance(self, min(timeout, 0.05))
+
+    @contextmanager
+    def hurrying() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(CoreCheckpoint, "advance", hurry)
+            yield
+
+    return hurrying

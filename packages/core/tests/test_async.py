@@ -181,10 +181,13 @@ def test_an_update_by_a_function_loses_nothing(run: Run) -> None:
 def test_writing_more_than_memory_holds_does_not_block_the_loop(run: Run) -> None:
     """Updates that must wait for memory give way to the loop and end in order."""
     waiting: list[int] = []
+    # What is to leave memory waits for the loop, so that nobody else makes room.
+    device = FaultyDevice(MemoryDevice(), [Rule("hold", "write", times=None)])
 
     async def tick(s: pyfaster.AsyncSession[int, bytes]) -> None:
         while not s.closed:  # ends with the work
             waiting.append(s.busy)
+            device.release()
             await asyncio.sleep(0)
 
     async def work(store: pyfaster.FasterKv[int, bytes]) -> None:
@@ -202,9 +205,7 @@ def test_writing_more_than_memory_holds_does_not_block_the_loop(run: Run) -> Non
             assert await s.read(7999) == b"%8d" % 7999 * 100
         await ticker
 
-    with pyfaster.open(
-        key=int, device=MemoryDevice(), memory="1MiB", page_size=4096
-    ) as store:
+    with pyfaster.open(key=int, device=device, memory="1MiB", page_size=4096) as store:
         run(work(store))
         assert store.stats().pages_evicted > 0
     # The loop went round while updates waited, not only behind them.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -144,7 +145,7 @@ def test_the_background_takes_them_when_something_has_changed(
     place: Any, told: Told
 ) -> None:
     """Again and again; and close() ends the thread."""
-    before = threading.active_count()
+    before = set(threading.enumerate())
     store = place.open(checkpoint_every=0.001)
     session = store.session("a")
     for round_ in range(1, 4):
@@ -159,7 +160,9 @@ def test_the_background_takes_them_when_something_has_changed(
     assert len({one.info.token for one in taken}) == len(taken) == 3
     del store, session
     gc.collect()
-    assert threading.active_count() <= before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 def test_the_background_does_not_keep_a_store(place: Any) -> None:
@@ -193,8 +196,11 @@ def test_a_checkpoint_under_way_ends_before_the_store(place: Any) -> None:
     assert store.closed
 
 
-def test_a_checkpoint_that_takes_too_long_is_given_up(place: Any) -> None:
+def test_a_checkpoint_that_takes_too_long_is_given_up(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """close() waits as long as it was told to, and the store closes all the same."""
+    monkeypatch.setattr(_durable, "GRACE_S", 60.0)  # it notices, however slowly
     store = place.open(checkpoint_on_close=False)
     store[1] = 1
     inside = threading.Event()
@@ -257,7 +263,9 @@ def test_no_checkpoint_begins_behind_a_close(place: Any) -> None:
 
 
 @pytest.mark.fault("F56", "F57")
-def test_a_session_that_holds_a_phase_up_is_named(place: Any) -> None:
+def test_a_session_that_holds_a_phase_up_is_named(
+    place: Any, hurried: Callable[[], AbstractContextManager[None]]
+) -> None:
     """The deadline's error names it; the store goes on, and so does the next one."""
     inside, go_on = threading.Event(), threading.Event()
 
@@ -286,8 +294,8 @@ def test_a_session_that_holds_a_phase_up_is_named(place: Any) -> None:
         thread = threading.Thread(target=session.rmw, args=(7, 1, "add"))
         thread.start()
         inside.wait(60)
-        with pytest.raises(pyfaster.DeadlineError, match="'slow'"):
-            store.checkpoint("snapshot", timeout=0.05)
+        with hurried(), pytest.raises(pyfaster.DeadlineError, match="'slow'"):
+            store.checkpoint("snapshot")
         store[1000] = 1
         go_on.set()
         thread.join()

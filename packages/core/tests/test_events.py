@@ -97,6 +97,10 @@ def test_a_budget_that_refuses_again_is_told_again(told: EventRecorder) -> None:
         (first,) = told.wait_for(IndexSaturated)
         store.reconfigure(memory="8MiB")
         store.upsert_many(range(40_000), range(40_000))
+        for key in range(40_000, 120_000):  # a doubling may still be under way
+            if store.stats().index_saturated:
+                break
+            store.upsert(key, 0)
         second = told.wait_for(IndexSaturated, 2)[-1]
         assert second.buckets > first.buckets
         for _ in range(3):
@@ -109,6 +113,10 @@ def test_pages_are_told_from_turn_to_eviction(told: EventRecorder) -> None:
     with on_device(MemoryDevice()) as store:
         fill(store)
         store.flush()
+        until = store.stats().address_flushed
+        flushed = told.wait_for(PagesFlushed)
+        while flushed[-1].end < until:  # ends with the last: it is counted by then
+            flushed = told.wait_for(PagesFlushed, len(flushed) + 1)
         figures = store.stats()
     turned = told.of(PageTurned)
     assert [one.page for one in turned] == list(range(1, len(turned) + 1))
@@ -126,7 +134,8 @@ def test_pages_are_told_from_turn_to_eviction(told: EventRecorder) -> None:
     assert evicted[0].start == 0
     assert all(a.end == b.start for a, b in pairwise(evicted))
     assert evicted[-1].end >= figures.address_head - PAGE > 0
-    assert evicted[-1].end == figures.pages_evicted * PAGE
+    # Not always the last: others may have gone since the figures were taken.
+    assert figures.pages_evicted * PAGE in {one.end for one in evicted}
     assert figures.device_retries == figures.device_errors == 0
 
 
@@ -172,26 +181,61 @@ def test_a_write_that_was_tried_again_is_told(told: EventRecorder) -> None:
     assert not told.of(WritesStopped)
 
 
+class FullShelf:
+    """A device in Python that has no room until it is given some."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.full = True
+
+    def read(self, offset: int, buffer: memoryview) -> int:
+        """Give what there is."""
+        part = self.data[offset : offset + len(buffer)]
+        buffer[: len(part)] = part
+        return len(part)
+
+    def write(self, offset: int, buffer: memoryview) -> int:
+        """Keep it, where there is room."""
+        if self.full:
+            raise OSError(errno.ENOSPC, "no room")
+        end = offset + len(buffer)
+        self.data.extend(bytes(max(0, end - len(self.data))))
+        self.data[offset:end] = buffer
+        return len(buffer)
+
+    def sync(self) -> None:
+        """Nothing."""
+
+    def truncate_before(self, offset: int) -> None:
+        """Keep everything."""
+
+    close = sync
+
+
 @pytest.mark.fault("F06")
 def test_a_write_that_fails_for_good_is_told(told: EventRecorder) -> None:
     """It stops all writes; what goes on after that is told, too."""
-    device = FaultyDevice(MemoryDevice(), [Rule("fail", "write", times=5, errno=28)])
+    device = FullShelf()
     with on_device(device) as store:
         store[1] = b"value"
         with pytest.raises(pyfaster.DeviceError):
             store.flush()
-        (failed,) = told.wait_for(DeviceFailed)
-        (stopped,) = told.wait_for(WritesStopped)
+        failed = told.wait_for(DeviceFailed)[0]
+        stopped = told.wait_for(WritesStopped)[0]
         assert (failed.operation, failed.errno) == ("write", errno.ENOSPC)
         assert (failed.start, failed.end) == (stopped.start, stopped.end)
         assert failed.start < failed.end
+        device.full = False
         store.resume_writes()
         told.wait_for(WritesResumed)
         store.flush()
         (retried,) = told.wait_for(DeviceRetried)
         figures = store.stats()
-    assert (retried.errno, retried.attempts) == (errno.ENOSPC, 6)
-    assert (figures.device_errors, figures.device_retries) == (5, 5)
+    # A full device is asked again by itself, too, when somebody wants room.
+    failures = retried.attempts - 1
+    assert retried.errno == errno.ENOSPC
+    assert failures >= 5
+    assert (figures.device_errors, figures.device_retries) == (failures, failures)
 
 
 @pytest.mark.fault("F12")

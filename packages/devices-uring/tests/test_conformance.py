@@ -25,6 +25,10 @@ DEVICES: dict[str, dict[str, object]] = {
 }
 
 
+#: Rounds of 20 ms and more: a minute, on a machine that has much else to do.
+PATIENCE = 3_000
+
+
 @pytest.fixture(scope="module")
 def suite_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Suite]:
     """Give the suite of a device; it is made when it is first asked for."""
@@ -36,7 +40,9 @@ def suite_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Suite]
             settings = DeviceSettings(
                 store_id=1, segment_size=SEGMENT_SIZE, options=DEVICES[name]
             )
-            suites[name] = Suite(lambda at: open_uring(str(folder / at), settings))
+            suites[name] = Suite(
+                lambda at: open_uring(str(folder / at), settings), patience=PATIENCE
+            )
         return suites[name]
 
     return give

@@ -123,18 +123,25 @@ def test_more_requests_than_room_all_end_once(opener: Any) -> None:
 
 
 def test_requests_are_handed_over_together(opener: Any) -> None:
-    """64 requests of one thread take a few system calls, not 64."""
-    probe, device = opener()
+    """64 requests of one thread are handed over by two system calls, not by 64."""
+    script = _cabi.Script()
+    probe, device = opener(script=script)
     assert probe.put(0, bytes(64 * BLOCK)) == 0
-    before = device.facts()
-    tickets = [probe.read(i * BLOCK, BLOCK) for i in range(64)]
-    while any(probe.result(ticket).completions == 0 for ticket in tickets):
-        assert probe.device_wait(10) >= 0
-    after = device.facts()
-    assert after.submitted - before.submitted >= 64
-    assert after.completed - before.completed == 64
-    handing = 2 + 1  # at 32 gathered, twice; the rest are waits, one per batch at most
-    assert after.enters - before.enters <= handing + 64
+    handed = 0
+    # The device itself hands over what it finds if this thread is stopped between two
+    # requests; so more than one attempt may be needed.
+    for _ in range(100):
+        before = script.calls("enter")
+        tickets = [probe.read(i * BLOCK, BLOCK) for i in range(64)]
+        handed = script.calls("enter") - before
+        assert [probe.wait(one).code for one in tickets] == [DONE] * 64
+        if handed == 2:  # each time that 32 have gathered
+            break
+    assert handed == 2
+    assert probe.close() == 0  # a request may be told before it is counted
+    facts = device.facts()
+    assert facts.completed == probe.completed == probe.submitted
+    assert facts.submitted >= facts.completed
 
 
 def test_nobody_has_to_call_after_a_poll(opener: Any) -> None:
@@ -143,17 +150,22 @@ def test_nobody_has_to_call_after_a_poll(opener: Any) -> None:
     probe, device = opener(script=script)
     assert probe.put(0, bytes(16 * BLOCK)) == 0
     ended = threading.Event()
+    polled = 0
     for _ in range(10):
-        # Each read takes several tries with rests between them: no poll can end it.
+        # Each read takes several tries with rests between them: no poll ends it, unless
+        # it is stopped for as long.
         script.rule("read", result=-errno.EAGAIN, count=6)
         ticket = probe.read(0, BLOCK)
-        assert probe.poll() >= 0
-        for _ in range(10_000):
+        count = probe.poll()
+        assert count >= 0
+        polled += count
+        for _ in range(60_000):
             if probe.result(ticket).completions:
                 break
             ended.wait(0.001)
         assert probe.result(ticket).code == DONE
-    assert device.facts().keeper >= 10
+    assert probe.close() == 0  # a request may be told before it is counted
+    assert device.facts().keeper + polled >= 10
 
 
 def test_wait_returns_when_nothing_is_in_flight(opener: Any) -> None:
@@ -174,7 +186,7 @@ def test_one_waits_while_another_fetches(opener: Any) -> None:
 
     def wait() -> None:
         while turns[0] < rounds:
-            probe.device_wait(60)
+            probe.device_wait(3600)
 
     waiter = threading.Thread(target=wait)
     waiter.start()
@@ -183,9 +195,13 @@ def test_one_waits_while_another_fetches(opener: Any) -> None:
         while probe.result(ticket).completions == 0:
             assert probe.poll() >= 0
         turns[0] += 1
-    probe.wait(probe.read(0, BLOCK))  # one more, should the last have been its
-    waiter.join()
     assert probe.result(ticket).code == DONE
+    for _ in range(60_000):  # it may have begun to wait behind the last of them
+        if not waiter.is_alive():
+            break
+        assert probe.wait(probe.sync()).code == DONE
+        waiter.join(0.001)
+    assert not waiter.is_alive()
 
 
 def test_syncs_that_meet_share_one(opener: Any) -> None:

@@ -89,4 +89,7 @@ def test_programs_that_are_started_inherit_nothing(opener: Any) -> None:
 
 def target(link: Path) -> str:
     """Where a descriptor leads; it may have been closed again."""
-    return str(link.readlink()) if link.is_symlink() else ""
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:
+        return ""

@@ -13,6 +13,7 @@ from hypothesis import settings
 
 import pyfaster
 import pyfaster_observability
+from pyfaster_observability import _failures, client
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -20,10 +21,20 @@ settings.register_profile("observability", derandomize=True, deadline=None)
 settings.load_profile("observability")
 
 
+#: How long an answer may take here, in seconds: whoever gives it may be kept from
+#: running for longer than a user would wait.
+PATIENCE_S = 60.0
+
+
 @pytest.fixture(autouse=True)
-def apart() -> Iterator[None]:
-    """Have the plugin there; undo what a test has switched on."""
+def apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the plugin there; undo what a test has switched on; count from 0."""
     pyfaster.load_plugins()
+    monkeypatch.setattr(_failures, "_found", {})
+    for call in (client.ask, client.snapshot):
+        defaults = call.__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, "timeout", PATIENCE_S)
     yield
     pyfaster_observability.uninstrument()
 

@@ -50,12 +50,6 @@ class HostileTracers:
         return HostileTracer()
 
 
-@pytest.fixture(autouse=True)
-def counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count from 0 in each test."""
-    monkeypatch.setattr(failures_module, "_found", {})
-
-
 def use(store: pyfaster.FasterKv[int, int]) -> None:
     """Do what a store does, and see that it does it."""
     for key in range(50):

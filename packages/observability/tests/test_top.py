@@ -91,10 +91,20 @@ def test_numbers_are_shown_for_people() -> None:
 # --- the command --------------------------------------------------------------------
 
 
+#: The command, which waits longer for an answer than a user would: this process gives
+#: it, and may be kept from running.
+PATIENT = """
+import runpy
+from pyfaster_observability import client
+client.ask.__kwdefaults__["timeout"] = 60.0
+runpy.run_module("pyfaster", run_name="__main__", alter_sys=True)
+"""
+
+
 def command(*words: str, runtime: Path) -> subprocess.CompletedProcess[str]:
     """Run the command beside this process."""
     return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "pyfaster", *words],
+        [sys.executable, "-W", "error", "-c", PATIENT, *words],
         env={**os.environ, "XDG_RUNTIME_DIR": str(runtime), "COLUMNS": "100"},
         capture_output=True,
         encoding="utf-8",
@@ -126,11 +136,11 @@ def test_the_command_says_what_is_missing(runtime: Path) -> None:
     assert command("top", "--every", "never", runtime=runtime).returncode == 2
 
 
-#: The command, where Ctrl-C may have been ignored: a shell does so behind an "&".
-HEARS_CTRL_C = """
-import runpy, signal
+#: The same, where Ctrl-C may have been ignored: a shell does so behind an "&".
+HEARS_CTRL_C = f"""
+import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("pyfaster", run_name="__main__", alter_sys=True)
+{PATIENT}
 """
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 
 from pyfaster_checkpoint._problems import refused
 
@@ -36,7 +37,7 @@ class Every:
     ) -> None:
         if not 0 < seconds <= threading.TIMEOUT_MAX:
             raise refused(f"{seconds!r} seconds between checkpoints; give more than 0")
-        self._stop = threading.Event()
+        self._stop: SimpleQueue[None] = SimpleQueue()
         self._thread = threading.Thread(
             target=_repeat,
             args=(self._stop, seconds, call, failed),
@@ -50,23 +51,35 @@ class Every:
         End it, and wait so long for what is being done; from inside of `call` itself
         it is not waited for. Whether it has ended.
         """
-        self._stop.set()
+        self._stop.put(None)
         if self._thread is not threading.current_thread():
             self._thread.join(max(timeout, 0))
         return not self._thread.is_alive()
 
     def __del__(self) -> None:
         if hasattr(self, "_stop"):
-            self._stop.set()
+            self._stop.put(None)
+
+
+def _is_over(stop: SimpleQueue[None], seconds: float) -> bool:
+    """
+    Wait so long, or until it is to end. Whoever says so may be a collection of garbage
+    that began in here: `put` can be called at any time, an event's `set` cannot.
+    """
+    try:
+        stop.get(timeout=seconds)
+    except Empty:
+        return False
+    return True
 
 
 def _repeat(
-    stop: threading.Event,
+    stop: SimpleQueue[None],
     seconds: float,
     call: Callable[[], object],
     failed: Callable[[Exception], None],
 ) -> None:
-    while not stop.wait(seconds):
+    while not _is_over(stop, seconds):
         try:
             call()
         except Exception as error:  # noqa: BLE001 - it is told, not lost

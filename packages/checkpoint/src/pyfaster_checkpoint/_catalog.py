@@ -34,6 +34,9 @@ CHAIN_MAX = 64
 #: No mark is longer.
 _MARK_MAX = 64
 
+#: How often it is read anew when checkpoints go meanwhile.
+_ATTEMPTS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -202,15 +205,19 @@ def read_catalog(files: CheckpointFiles, store_id: int | None = None) -> Catalog
         files: Where to look.
 
         store_id: Of the store, when it is known; others are foreign then.
+
+    Checkpoints may come and go meanwhile. One that goes takes with it what was read of
+    those that need it, and what replaces it was not there yet; so all is read anew.
     """
-    entries, unfinished = [], []
-    for token in sorted(files.tokens(), reverse=True):
-        entry = read_entry(files, token, store_id)
-        if entry is None:
-            unfinished.append(token)
-        else:
-            entries.append(entry)
-    return Catalog(tuple(entries), tuple(unfinished))
+    for _ in range(_ATTEMPTS):
+        tokens = sorted(files.tokens(), reverse=True)
+        found = {token: read_entry(files, token, store_id) for token in tokens}
+        if set(tokens) <= set(files.tokens()):
+            break
+    return Catalog(
+        tuple(entry for entry in found.values() if entry is not None),
+        tuple(token for token, entry in found.items() if entry is None),
+    )
 
 
 def read_entry(

@@ -44,6 +44,7 @@ from pyfaster_checkpoint._catalog import (
     Entry,
     info_of,
     read_catalog,
+    read_entry,
     with_chains,
 )
 from pyfaster_checkpoint._events import CleanUpFailed
@@ -301,8 +302,8 @@ class Keeper:
         Wait until what was let go is gone; whether it is.
         """
         removing = self._removing
-        if removing is None:
-            return True
+        if removing is None or removing is threading.current_thread():
+            return True  # who is told of what could not be removed may ask, too
         removing.join(timeout)
         return not removing.is_alive()
 
@@ -354,7 +355,10 @@ class Keeper:
         self._check_open()
         self._wait_removed()
         catalog = read_catalog(self._files, self._store_id)
-        return validate(self._files, catalog, _get(catalog, token), deep=deep)
+        report = validate(self._files, catalog, _get(catalog, token), deep=deep)
+        if not report.ok and read_entry(self._files, token) is None:
+            raise not_found(token)  # it went meanwhile, which is no damage
+        return report
 
     def prune(
         self, *, keep: int | None = None, keep_for: float | None = None

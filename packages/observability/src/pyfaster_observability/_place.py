@@ -186,16 +186,27 @@ def listen_at(path: Path, clients: int) -> tuple[socket.socket, tuple[int, int]]
         )
     remove_stale(path)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Nobody answers behind a socket before it listens, and a process that opens its own
+    # would take it for a dead one's (`sweep`): so it gets that name when it listens.
+    swept = pid_of(path) is not None
+    made = path.with_name(f".{os.getpid()}") if swept else path
     try:
         server.setblocking(False)
         with suppress(OSError):
             os.fchmod(server.fileno(), 0o600)  # before it can be seen, where that works
-        server.bind(str(path))
-        path.chmod(0o600)
+        if swept:
+            made.unlink(missing_ok=True)  # of a process of this number that was killed
+        server.bind(str(made))
+        made.chmod(0o600)
         server.listen(clients)
-        found = os.lstat(path)
+        found = os.lstat(made)
+        if swept:
+            made.rename(path)
     except OSError as error:
         server.close()
+        if swept:
+            with suppress(OSError):
+                made.unlink()
         raise ConfigError(
             f"socket: {str(path)!r}: {error.strerror}; give another path"
         ) from error

@@ -24,7 +24,7 @@ from pyfaster_observability import _place
 from pyfaster_observability._wire import ANSWER_MAX, SNAPSHOT, line_of
 
 #: How long an answer may take, in seconds.
-TIMEOUT_S = 5.0
+TIMEOUT_S = 30.0
 #: How long somebody waits who finds too many waiting, in seconds.
 RETRY_S = 0.01
 TEXT_MAX = 4096

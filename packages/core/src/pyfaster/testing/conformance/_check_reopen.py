@@ -236,7 +236,7 @@ def _forked(subject: Subject, drive: Drive, expected: bytes) -> int:
     if child == 0:
         drive.patience = 5
         os._exit(_child_reads(drive, expected))
-    return _ended(child, min(subject.patience, 100))
+    return _ended(child, min(subject.patience, 500))
 
 
 @check(
