@@ -35,6 +35,7 @@ def tests(session: nox.Session, plugins: tuple[str, ...]) -> None:
     """Run the tests against installed wheels, with these plugins and no others."""
     group, chosen = ci.tested(str(session.python), plugins, MATRIX)
     ci.install(session, group, ("core", *plugins))
+    ci.stop_threads(session)
     session.run("pytest", "-n", ci.JOBS, *chosen, *session.posargs)
 
 

@@ -27,6 +27,9 @@ JOBS = os.environ.get("PYFASTER_JOBS", "2")
 #: Where wheels are that have been built before, if anywhere.
 DIST = os.environ.get("PYFASTER_DIST", "")
 
+#: A seed, for tests in which threads are stopped now and then (`.ci/stops.c`).
+STOPS = os.environ.get("PYFASTER_STOPS", "")
+
 OLDEST = 11
 
 #: So many pairs of plugins are installed by themselves, or all that there are.
@@ -168,6 +171,22 @@ def install(session: nox.Session, group: str, packages: tuple[str, ...] = ()) ->
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
 
 
+def stop_threads(session: nox.Session) -> None:
+    """
+    Have the threads of whatever a session runs stopped now and then, if that is wanted:
+    what depends on who is quicker fails then, and soon.
+    """
+    if not STOPS:
+        return
+    library = ROOT / "build" / "stops.so"
+    library.parent.mkdir(exist_ok=True)
+    source = str(ROOT / ".ci" / "stops.c")
+    made = ("-O2", "-shared", "-fPIC", "-o", str(library), source, "-ldl")
+    session.run("cc", *made, external=True)
+    session.env.update(LD_PRELOAD=str(library), FASTER_STOPS=STOPS)
+    session.log(f"threads are stopped by seed {STOPS}")
+
+
 def ctest(session: nox.Session, preset: str, *args: str) -> None:
     """
     Configure, build and test one preset of native/CMakePresets.json.
@@ -184,5 +203,7 @@ def ctest(session: nox.Session, preset: str, *args: str) -> None:
     session.chdir("native")
     session.run("cmake", "--preset", preset, "-B", folder, *options)
     session.run("cmake", "--build", folder, "--parallel", JOBS)
+    if preset == "release":  # sanitizers want to be loaded first
+        stop_threads(session)
     checks = ("--output-on-failure", "--no-tests=error", "--parallel", JOBS)
     session.run("ctest", "--test-dir", folder, *checks, *args)

@@ -77,6 +77,8 @@ static int start_growth(struct index *index) {
         return refuse_growth(index, limit, error);
     }
     const uint64_t words[FASTER_EVENT_WORDS] = {next->mask + 1};
+    /* It was refused before, perhaps, for lack of memory that is there now. */
+    atomic_store_explicit(&index->saturated, false, memory_order_seq_cst); /* M8 */
     index->growing_since = clock_ns();
     tell(index, FASTER_EVENT_INDEX_GROWING, 0, words);
     atomic_store_explicit(&table->next, next, memory_order_seq_cst); /* M3 */

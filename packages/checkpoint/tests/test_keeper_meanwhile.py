@@ -75,6 +75,27 @@ def test_a_chain_that_goes_while_it_is_listed() -> None:
     assert [one.damage for one in keeper.checkpoints()] == ["", ""]
 
 
+def test_one_that_is_going_while_it_is_listed() -> None:
+    """A checkpoint that replaces one which has lost its manifest is found, though the
+    other's place is still there."""
+    files = Watched()
+    keeper, _ = make(files, keep=1)
+    store = filled()
+    take(keeper, store, "snapshot")
+
+    def slowly(event: tuple[str, ...]) -> None:
+        if event[0] == "remove" and event[-1] != "manifest.json":
+            raise PermissionError(errno.EPERM, "not yet")
+
+    def other() -> None:
+        files.fail = slowly
+        take(keeper, store, "snapshot")
+
+    files.listed = other
+    assert [one.damage for one in keeper.checkpoints()] == [""]
+    assert len(files.tokens()) == 2
+
+
 def test_one_that_goes_while_it_is_validated() -> None:
     """A checkpoint that is replaced meanwhile is not there, and not damaged."""
     files = Watched()

@@ -25,6 +25,7 @@ from pyfaster.events import (
     EventsLost,
     IndexGrowing,
     IndexGrown,
+    IndexSaturated,
     PagesEvicted,
     PagesFlushed,
     PageTurned,
@@ -401,3 +402,36 @@ def test_a_child_has_no_thread_and_is_refused() -> None:
         store.close()
     assert len(told.of(PageTurned)) > 0
     assert told.of(PagesEvicted) == sorted(told.of(PagesEvicted), key=lambda e: e.start)
+
+
+def test_a_flood_of_events_hides_nothing() -> None:
+    """What only figures show is told, though events come faster than they are told."""
+
+    class Flood:
+        told = 0
+        saturated_at = 0
+
+        @pyfaster.hookimpl
+        def pyfaster_event(self, event: object) -> None:
+            self.told += 1
+            if isinstance(event, IndexSaturated):
+                self.saturated_at = self.told
+                seen.set()
+            elif not self.saturated_at and self.told < 50_000:
+                for key in range(2):  # two more for each that is told
+                    store.upsert(key, 0)
+
+    seen = threading.Event()
+    plugin = Flood()
+    pyfaster.register(plugin, name="flood")
+    try:
+        settings: dict[str, Any] = {"memory": "2MiB", "index_fraction": 0.02}
+        settings |= {"sample_every": 1, "event_capacity": 1024}
+        with pyfaster.open(key=int, value=int, **settings) as store:
+            for key in range(1_000):
+                store.upsert(key % 2, 0)
+            store.upsert_many(range(8_000), range(8_000))
+            assert seen.wait(LONG_S)
+    finally:
+        pyfaster.unregister("flood")
+    assert 0 < plugin.saturated_at < 50_000

@@ -10,15 +10,24 @@ nothing waits for chance.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from log_kit import fill, open_log, payloads
 
-from pyfaster.errors import LogCutError
+from pyfaster.errors import (
+    ClosedError,
+    DeviceError,
+    DurabilityError,
+    FasterError,
+    LogCutError,
+)
 from pyfaster.flog import Entry
+from pyfaster.testing import FaultyDevice, MemoryDevice, Rule
 from pyfaster_fasterlog import FasterLog
 from pyfaster_fasterlog._tail import Reader
 
@@ -26,6 +35,12 @@ from pyfaster_fasterlog._tail import Reader
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run a test's coroutine, with a bound that only a hang reaches."""
     asyncio.run(asyncio.wait_for(main, 120))
+
+
+async def until_watched(log: FasterLog) -> None:
+    """Let a tail come to where it waits."""
+    while not log._pulse()._watching:  # ends: a tail that has nothing to read waits
+        await asyncio.sleep(0)
 
 
 async def cut(log: FasterLog, address: int) -> None:
@@ -98,6 +113,102 @@ def test_a_task_may_come_when_all_is_durable(
             slowly(monkeypatch, meanwhile)
             await log.append_and_commit_async(b"late")
             assert len(payloads(log)) == 2
+
+    run(main())
+
+
+# --- failures and ends --------------------------------------------------------------
+
+
+@pytest.mark.fault("F12")
+def test_a_tail_that_waits_is_told_of_a_failure(tmp_path: Path) -> None:
+    """A sync that fails for somebody else's commit ends the tails that wait."""
+
+    async def main() -> None:
+        device = FaultyDevice(MemoryDevice(), [Rule("fail", "sync", nth=2, times=None)])
+        log = FasterLog.open(tmp_path / "wal", device=device, trust_device=True)
+        await log.append_and_commit_async(b"there")
+        tail = log.tail()
+        assert (await anext(tail)).payload == b"there"
+        lost = asyncio.ensure_future(anext(tail))
+        await until_watched(log)
+        log.append(b"of another thread")
+        with pytest.raises(DurabilityError):
+            await asyncio.to_thread(log.commit)
+        with pytest.raises(DurabilityError):
+            await lost
+        again = log.tail(log.committed.until)
+        with pytest.raises(DurabilityError):
+            await anext(again)
+        with pytest.raises(FasterError):
+            log.close()
+
+    run(main())
+
+
+def test_a_tail_of_a_log_that_has_failed_does_not_wait(place: Path) -> None:
+    """Where all is durable and nothing can follow, a tail ends with what is known."""
+
+    async def main() -> None:
+        log = open_log(place)
+        await log.append_and_commit_async(b"there")
+        log.poison(errno.EIO)
+        tail = log.tail()
+        assert (await anext(tail)).payload == b"there"
+        with pytest.raises(DurabilityError):
+            await anext(tail)
+        with suppress(FasterError):
+            log.close()
+
+    run(main())
+
+
+def test_who_comes_when_the_log_is_closed_is_told(place: Path) -> None:
+    """A task that comes to wait when nobody would tell it any more does not wait."""
+
+    async def main() -> None:
+        with open_log(place) as log:
+            pulse = log._pulse()
+            log.append(b"x")
+            pulse.part(log)
+            for wait in (pulse.wait, pulse.wait_among, pulse.watch):
+                with pytest.raises(ClosedError):
+                    wait(log.end)
+
+    run(main())
+
+
+def test_what_was_committed_last_is_told_before_the_end(place: Path) -> None:
+    """A commit whose bell the loop has not heard yet counts when the log is closed."""
+
+    async def main() -> None:
+        with open_log(place) as log:
+            pulse = log._pulse()
+            log.append(b"x")
+            waiting = pulse.wait(log.end)
+            log.commit()
+            pulse.part(log)
+            await waiting
+
+    run(main())
+
+
+def test_a_commit_that_cannot_be_asked_for_is_an_error(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no thread can be started that commits, the task is told."""
+
+    async def main() -> None:
+        def request(self: FasterLog, until: int = 0) -> None:
+            raise DeviceError("no thread", status=-errno.EAGAIN)
+
+        with open_log(place) as log:
+            with monkeypatch.context() as patch:
+                patch.setattr(FasterLog, "request", request)
+                with pytest.raises(DeviceError, match="no thread"):
+                    await log.append_and_commit_async(b"x")
+            await log.append_and_commit_async(b"y")
+            assert payloads(log) == [b"x", b"y"]
 
     run(main())
 
@@ -247,10 +358,7 @@ def test_while_a_tail_waits(place: Path) -> None:
             assert (await anext(above)).address == at[29]
             assert (await anext(there)).address == at[2]
             lost = asyncio.ensure_future(anext(above))
-            for _ in range(1000):  # until it waits, or nearly
-                if log._pulse()._watching:
-                    break
-                await asyncio.sleep(0.001)
+            await until_watched(log)
             await cut(log, at[3])
             with pytest.raises(LogCutError):
                 await lost

@@ -212,7 +212,9 @@ def read_catalog(files: CheckpointFiles, store_id: int | None = None) -> Catalog
     for _ in range(_ATTEMPTS):
         tokens = sorted(files.tokens(), reverse=True)
         found = {token: read_entry(files, token, store_id) for token in tokens}
-        if set(tokens) <= set(files.tokens()):
+        again = set(files.tokens())
+        gone = None in found.values()  # or unfinished: then nothing else may have come
+        if again == set(tokens) or (again > set(tokens) and not gone):
             break
     return Catalog(
         tuple(entry for entry in found.values() if entry is not None),

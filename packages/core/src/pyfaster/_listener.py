@@ -24,6 +24,7 @@ from pyfaster.events import EventsLost, IndexGrown, StoreEvent
 if TYPE_CHECKING:
     from pyfaster import _cabi
     from pyfaster._cabi_events import Record
+    from pyfaster._config import StoreConfig
     from pyfaster._stats import StoreStats
     from pyfaster._watch import Stop, Taken, Watch
 
@@ -37,6 +38,7 @@ class _Watched(Protocol):
     """
 
     name: str
+    config: StoreConfig
 
     def _tell_event(self, event: StoreEvent) -> None: ...
     def _figures(self) -> Taken | None: ...
@@ -61,6 +63,8 @@ class Listener:
         self._watch = watch
         self._handed: deque[Taken] = deque(maxlen=1)
         self._due = False  # the thread's own: it has to take figures itself
+        #: So many takes empty what was full, while more may come all the time.
+        self._takes = store.config.event_capacity // ROOM + 1
         self._ghost = weakref.ref(store, lambda _: ears.end())
         self._thread = threading.Thread(
             target=self._run, name="pyfaster-events", daemon=True
@@ -133,15 +137,16 @@ class Listener:
 
     def _drain(self, timeout_ms: int) -> bool:
         """
-        Wait for events, and tell all that there are. False at the end of all.
+        Wait for events, and tell all that there were. False at the end of all.
         """
-        while True:
+        for _ in range(self._takes):
             records, lost, ended = self._ears.next(timeout_ms)
             if ended or not self._tell(records, lost):
                 return False
             if len(records) < ROOM:
-                return True
+                break
             timeout_ms = 0
+        return True
 
     def _tell(self, records: list[Record], lost: int) -> bool:
         """

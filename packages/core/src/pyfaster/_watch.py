@@ -108,8 +108,8 @@ class Watch:
         if stats.index_growths > self._growths:
             self._growths = stats.index_growths
             yield IndexGrown(self._store, self._growths, buckets, size, time_ns=now)
-        if stats.index_saturated and not self._saturated:
-            self._saturated = True
+        before, self._saturated = self._saturated, stats.index_saturated
+        if stats.index_saturated and not before:
             entries = stats.index_entries
             yield IndexSaturated(self._store, entries, buckets, size, time_ns=now)
 

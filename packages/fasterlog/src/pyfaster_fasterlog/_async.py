@@ -88,7 +88,8 @@ class AsyncLog(LogBase):
             return self._error_of(self._refuse)
         if self.failure is None:
             return None
-        return self._error_of(NativeLog.commit, self, timeout=0.0)
+        seen = self.committed.until
+        return self._error_of(NativeLog.wait_committed, self, seen, 0.0)
 
     def _error_of(self, call: Any, *args: Any, **named: Any) -> BaseException | None:
         try:
@@ -308,6 +309,8 @@ class AsyncLog(LogBase):
         """
         Let the loops go before the core.
         """
+        with self._lock:  # no loop comes from here on
+            self._is_over = True
         for pulse in list(self._pulses.values()):
             if is_own(pulse.loop) and not pulse.loop.is_closed():
                 pulse.look()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import Any
 
 #: Between two looks, in seconds.
@@ -29,7 +30,7 @@ class Keeper:
     """
 
     def __init__(self, owner: object, look: Callable[[Any], None]) -> None:
-        self._stop = threading.Event()
+        self._stop: SimpleQueue[None] = SimpleQueue()
         self._thread = threading.Thread(
             target=_repeat,
             args=(self._stop, weakref.ref(owner), look),
@@ -42,23 +43,35 @@ class Keeper:
         """
         End it, and wait for what is being done.
         """
-        self._stop.set()
+        self._stop.put(None)
         if self._thread is not threading.current_thread():
             self._thread.join()
 
     def drop(self) -> None:
         """
-        Let it end by itself.
+        Let it end by itself. Called by collections of garbage, too, which may begin
+        while the thread looks whether it is to end: so no event, whose lock is held.
         """
-        self._stop.set()
+        self._stop.put(None)
+
+
+def _is_over(stop: SimpleQueue[None]) -> bool:
+    """
+    Wait until the next look, or until it is to end.
+    """
+    try:
+        stop.get(timeout=EVERY_S)
+    except Empty:
+        return False
+    return True
 
 
 def _repeat(
-    stop: threading.Event,
+    stop: SimpleQueue[None],
     ghost: weakref.ref[object],
     look: Callable[[Any], None],
 ) -> None:
-    while not stop.wait(EVERY_S):
+    while not _is_over(stop):
         owner = ghost()
         if owner is None:
             return

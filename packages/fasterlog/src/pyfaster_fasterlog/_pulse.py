@@ -38,7 +38,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pyfaster.errors import ClosedError, ConfigError, FasterError
+from pyfaster.errors import ClosedError, ConfigError, FasterError, LogAddressError
 from pyfaster.flog import Bell, NativeLog, give_bell, take_bell
 
 if TYPE_CHECKING:
@@ -120,7 +120,12 @@ class Pulse:
         Give a future that is set when everything below an address is durable, and
         have it committed. The address was found in this turn of the loop, and is above
         those of all others who wait.
+
+        Raises:
+            ClosedError: The log was closed.
         """
+        if self._bell is None:
+            raise _too_late()
         future = self.create_future()
         self.waiting.append((end, future))
         if not self._asked:
@@ -148,7 +153,12 @@ class Pulse:
     def watch(self, seen: int) -> asyncio.Future[None]:
         """
         Give a future that is set when more than an address is durable, whoever commits.
+
+        Raises:
+            ClosedError: The log was closed.
         """
+        if self._bell is None:
+            raise _too_late()
         future = self.create_future()
         self._watching.append((seen, future))
         self.look()
@@ -194,8 +204,11 @@ class Pulse:
         self._asked_at = perf_counter()
         try:
             log.request(self.waiting[-1][0])
-        except FasterError:
-            self.look()  # which tells why
+        except LogAddressError:
+            self.look()  # the end was cut off meanwhile
+        except FasterError as error:
+            self.look()  # some may be durable
+            self.fail(error)
 
     def _ring(self) -> None:
         """
@@ -212,9 +225,9 @@ class Pulse:
         log = self._log()
         if log is None:
             return
-        if log._era != self._era:
-            self._begin_era(log)
         try:
+            if log._era != self._era:
+                self._begin_era(log)
             until = log.committed.until
         except FasterError as error:
             self.fail(error)
@@ -228,7 +241,7 @@ class Pulse:
             self._note_round()
         if self._watching:
             self._look_for_watchers(until, log.completed)
-        if waiting:
+        if self.waiting or self._watching:
             failed = log._why_not()
             if failed is not None:
                 self.fail(failed)
@@ -277,7 +290,8 @@ class Pulse:
             return
         if not self.loop.is_closed():
             self.loop.remove_reader(bell.reads)
-            self.fail(ClosedError("the log was closed before the entry was durable"))
+            self.look()  # the last commit may have rung just now
+            self.fail(_too_late())
         give_bell(bell)
 
     def part(self, log: NativeLog) -> None:
@@ -306,6 +320,10 @@ def is_own(loop: Loop) -> bool:
         return get_running_loop() is loop
     except RuntimeError:
         return not loop.is_running()
+
+
+def _too_late() -> ClosedError:
+    return ClosedError("the log was closed before the entry was durable")
 
 
 def _cannot_watch(loop: Loop) -> ConfigError:

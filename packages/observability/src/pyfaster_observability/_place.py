@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import secrets
 import socket
 import stat
 import tempfile
@@ -188,14 +189,12 @@ def listen_at(path: Path, clients: int) -> tuple[socket.socket, tuple[int, int]]
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Nobody answers behind a socket before it listens, and a process that opens its own
     # would take it for a dead one's (`sweep`): so it gets that name when it listens.
-    swept = pid_of(path) is not None
-    made = path.with_name(f".{os.getpid()}") if swept else path
+    swept = path.name == f"{os.getpid()}.sock"
+    made = path.with_name(f".{secrets.token_hex(2)}{os.getpid()}") if swept else path
     try:
         server.setblocking(False)
         with suppress(OSError):
             os.fchmod(server.fileno(), 0o600)  # before it can be seen, where that works
-        if swept:
-            made.unlink(missing_ok=True)  # of a process of this number that was killed
         server.bind(str(made))
         made.chmod(0o600)
         server.listen(clients)
